@@ -1,0 +1,56 @@
+# Meshgate. `make` alone lists the targets; each installs or names what it misses.
+# Overridable: MESHGATE_ENVOY=/path/to/envoy, CARGO_TARGET_DIR, POLICY, PORT (of `make run`, 10000).
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help wasm cli config envoy run demo test lint bench check clean
+
+target := $(or $(CARGO_TARGET_DIR),target)
+
+# An Envoy ends with the process that started it, so the demo takes the place of the shell.
+demo = envoy=$$(scripts/envoy) && export MESHGATE_ENVOY="$$envoy" && exec python3 envoy/demo/demo.py
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+wasm: ## build dist/meshgate.wasm, the filter
+	@scripts/wasm
+
+cli: ## build dist/meshgate, the native command line
+	@echo "==> building dist/meshgate (cold about a minute, else seconds)"
+	@scripts/cargo build --locked --release --no-default-features --features cli --bin meshgate
+	@mkdir -p dist
+	@cmp -s "$(target)/release/meshgate" dist/meshgate || install -m 755 "$(target)/release/meshgate" dist/meshgate
+
+config: cli ## build dist/envoy.json from envoy/envoy.yaml and envoy/policy.yaml
+	@dist/meshgate build envoy/policy.yaml --into envoy/envoy.yaml > dist/envoy.json.new
+	@mv dist/envoy.json.new dist/envoy.json
+	@echo "==> dist/envoy.json"
+
+envoy: ## find an Envoy, or install a pinned one under .cache/
+	@scripts/envoy
+
+run: wasm cli ## start Envoy with the filter, an auth service and an upstream; Ctrl-C ends it
+	@$(demo) run
+
+demo: wasm cli ## the same, send sample requests and compare what comes back
+	@$(demo) demo
+
+test: ## every test that needs no cluster; about ten minutes the first time
+	@scripts/test
+
+lint: ## format, clippy, documentation, dependencies, shell scripts
+	@scripts/lint
+
+bench: wasm ## benchmark against Envoy's own filters
+	@wrk=$$(scripts/tool wrk) && envoy=$$(scripts/envoy) && \
+	MESHGATE_WRK="$$wrk" MESHGATE_ENVOY="$$envoy" MESHGATE_WASM="$(CURDIR)/dist/meshgate.wasm" \
+	scripts/cargo bench --locked --bench gate --no-default-features --features cli
+
+check: cli ## check a policy before it is deployed: make check POLICY=envoy/policy.yaml
+	@test -n "$(POLICY)" || { echo "error: which policy? make check POLICY=envoy/policy.yaml" >&2; exit 2; }
+	@dist/meshgate check "$(POLICY)"
+
+clean: ## remove what was built; what was installed under .cache/ stays
+	@scripts/cargo clean
+	@rm -rf dist
