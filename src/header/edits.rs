@@ -1,0 +1,45 @@
+//! What changes in a message on its way.
+
+/// Removals come first, then sets, then additions: a removed name may be set again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// Names as they stand in the message.
+    pub remove: Vec<Vec<u8>>,
+    /// Replaces every value of the name.
+    pub set: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Stands beside what is there.
+    pub add: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Edits {
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many single changes these are.
+    pub fn len(&self) -> usize {
+        self.remove.len() + self.set.len() + self.add.len()
+    }
+
+    pub fn remove(&mut self, name: &[u8]) {
+        if !self.remove.iter().any(|other| other == name) {
+            self.remove.push(name.to_vec());
+        }
+    }
+
+    /// The last value set under a name stands.
+    pub fn set(&mut self, name: &[u8], value: impl Into<Vec<u8>>) {
+        self.set.retain(|(other, _)| other != name);
+        self.set.push((name.to_vec(), value.into()));
+    }
+
+    /// The whole message after the edits, for a host that sets all headers in one call.
+    pub fn apply<'a>(&'a self, headers: &'a super::Headers) -> Vec<(&'a [u8], &'a [u8])> {
+        let gone = |name: &[u8]| {
+            self.remove.iter().any(|other| other == name) || self.set.iter().any(|(other, _)| other == name)
+        };
+        let kept = headers.iter().filter(|(name, _)| !gone(name));
+        let new = self.set.iter().chain(&self.add);
+        kept.chain(new.map(|(name, value)| (&name[..], &value[..]))).collect()
+    }
+}

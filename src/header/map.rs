@@ -1,0 +1,196 @@
+//! The headers of one message, read once.
+
+/// Names and values in the order received, duplicates kept apart, bytes as they came. Owned, so
+/// that a request can wait for an answer; one buffer, so that reading it costs two allocations.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Span {
+    name_start: u32,
+    name_len: u32,
+    value_start: u32,
+    value_len: u32,
+}
+
+impl Headers {
+    /// The proxy-wasm serialisation of a header map: a count, the lengths of each name and value
+    /// (all 32 bits, little endian), then names and values, each closed by a zero byte.
+    /// None where the lengths do not fit the bytes.
+    pub fn from_pairs(bytes: Vec<u8>) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(Self::default());
+        }
+        let count = read_u32(&bytes, 0)?;
+        let mut at = count.checked_mul(8)?.checked_add(4)?;
+        let total = u32::try_from(bytes.len()).ok()?;
+        if at > total {
+            return None;
+        }
+        let mut spans = Vec::with_capacity(usize::try_from(count).ok()?);
+        for index in 0..count {
+            let sizes = 4 + index * 8;
+            let (name_len, value_len) = (read_u32(&bytes, sizes)?, read_u32(&bytes, sizes + 4)?);
+            let name_start = at;
+            let value_start = name_start.checked_add(name_len)?.checked_add(1)?;
+            at = value_start.checked_add(value_len)?.checked_add(1)?;
+            if at > total {
+                return None;
+            }
+            spans.push(Span {
+                name_start,
+                name_len,
+                value_start,
+                value_len,
+            });
+        }
+        Some(Self { bytes, spans })
+    }
+
+    pub fn with_capacity(headers: usize, bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            spans: Vec::with_capacity(headers),
+        }
+    }
+
+    /// `value` in pieces, so that nobody has to join them first.
+    pub fn push(&mut self, name: &[u8], value: &[&[u8]]) {
+        let mut add = |pieces: &[&[u8]]| {
+            let start = self.bytes.len();
+            for piece in pieces {
+                self.bytes.extend_from_slice(piece);
+            }
+            (start as u32, (self.bytes.len() - start) as u32)
+        };
+        let ((name_start, name_len), (value_start, value_len)) = (add(&[name]), add(value));
+        self.spans.push(Span {
+            name_start,
+            name_len,
+            value_start,
+            value_len,
+        });
+    }
+
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> + Clone {
+        self.spans.iter().map(|span| {
+            (
+                self.slice(span.name_start, span.name_len),
+                self.slice(span.value_start, span.value_len),
+            )
+        })
+    }
+
+    /// Every value under exactly this name, which hosts give in lower case.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> + Clone {
+        // Most names are told apart by their length.
+        let is_named = move |span: &&Span| {
+            span.name_len as usize == name.len() && self.slice(span.name_start, span.name_len) == name.as_bytes()
+        };
+        let named = self.spans.iter().filter(is_named);
+        named.map(|span| self.slice(span.value_start, span.value_len))
+    }
+
+    /// The first value, for names that cannot stand twice or where the first is meant.
+    pub fn first(&self, name: &str) -> Option<&[u8]> {
+        self.all(name).next()
+    }
+
+    /// The value, when exactly one entry carries this name.
+    pub fn only(&self, name: &str) -> Option<&[u8]> {
+        let mut all = self.all(name);
+        let first = all.next()?;
+        all.next().is_none().then_some(first)
+    }
+
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    fn slice(&self, start: u32, len: u32) -> &[u8] {
+        // Checked when the spans were made; u32 fits usize on every target of this crate.
+        let (start, len) = (start as usize, len as usize);
+        self.bytes.get(start..start + len).unwrap_or_default()
+    }
+}
+
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in pairs {
+            headers.push(name.as_ref(), &[value.as_ref()]);
+        }
+        headers
+    }
+}
+
+impl std::fmt::Debug for Headers {
+    /// Names only: values hold credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.iter().map(|(name, _)| name.escape_ascii().to_string());
+        f.debug_list().entries(names).finish()
+    }
+}
+
+fn read_u32(bytes: &[u8], at: u32) -> Option<u32> {
+    let at = at as usize;
+    let four = bytes.get(at..at.checked_add(4)?)?;
+    four.try_into().ok().map(u32::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn pairs_as_the_host_writes_them() {
+        let bytes = b"\x02\0\0\0\x01\0\0\0\x02\0\0\0\x01\0\0\0\0\0\0\0a\0xy\0b\0\0".to_vec();
+        let headers = Headers::from_pairs(bytes).expect("well-formed");
+        assert_eq!(
+            headers,
+            [("a", "xy"), ("b", "")].into_iter().collect::<Headers>().relaid()
+        );
+    }
+
+    impl Headers {
+        /// The same spans over the serialised bytes, so that equality means equal pairs.
+        fn relaid(&self) -> Self {
+            let mut bytes = (self.len() as u32).to_le_bytes().to_vec();
+            for (name, value) in self.iter() {
+                bytes.extend((name.len() as u32).to_le_bytes());
+                bytes.extend((value.len() as u32).to_le_bytes());
+            }
+            for (name, value) in self.iter() {
+                bytes.extend_from_slice(name);
+                bytes.push(0);
+                bytes.extend_from_slice(value);
+                bytes.push(0);
+            }
+            Self::from_pairs(bytes).expect("what was just written")
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            if let Some(headers) = Headers::from_pairs(bytes) {
+                let _ = headers.iter().count();
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read(pairs: Vec<(Vec<u8>, Vec<u8>)>) {
+            let headers: Headers = pairs.iter().map(|(n, v)| (n, v)).collect();
+            let read = headers.relaid();
+            prop_assert!(read.iter().eq(pairs.iter().map(|(n, v)| (&n[..], &v[..]))));
+        }
+    }
+}

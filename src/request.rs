@@ -1,0 +1,273 @@
+//! The view of one request: read from one snapshot, normalised once.
+
+pub mod cookie;
+pub mod host;
+pub mod path;
+pub mod query;
+
+use crate::header::Headers;
+use host::Host;
+use path::{Path, PathFault};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// `paths_raw`: spellings that are refused unless a rule lists them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathLeniency {
+    pub encoded_slash: bool,
+    pub semicolon: bool,
+    pub empty_segment: bool,
+}
+
+/// What the proxy knows of the connection and the headers do not say. Asked for only where a rule
+/// needs it, since every answer costs a call into the proxy.
+pub trait Connection {
+    /// The client as the listener sees it, its trusted hops honoured; never X-Forwarded-For.
+    fn source_ip(&self) -> Option<IpAddr>;
+    /// Whether the listener took this connection over TLS.
+    fn tls(&self) -> bool;
+    /// The URI SAN of the peer's certificate.
+    fn peer(&self) -> Option<String>;
+}
+
+/// One request, as rules and authenticators see it.
+#[derive(Debug)]
+pub struct Request {
+    pub headers: Arc<Headers>,
+    pub host: Host,
+    /// None for CONNECT, which names no path.
+    pub path: Option<Path>,
+    method: String,
+    query: Option<Vec<u8>>,
+}
+
+/// Why a request is refused before any rule is looked at (400).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestFault {
+    Method,
+    Host,
+    Path(PathFault),
+    Query,
+}
+
+impl RequestFault {
+    /// The word for logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Host => "host",
+            Self::Path(fault) => fault.word(),
+            Self::Query => "query",
+        }
+    }
+}
+
+impl std::fmt::Display for RequestFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Method => f.write_str("method is not one token in upper case"),
+            Self::Host => f.write_str("host is not one DNS name or IP address"),
+            Self::Path(fault) => fault.fmt(f),
+            Self::Query => f.write_str("query holds `#`, a space or a control character, or is not UTF-8"),
+        }
+    }
+}
+
+impl Request {
+    pub fn parse(headers: Arc<Headers>) -> Result<Self, RequestFault> {
+        let method = method(&headers)?.to_owned();
+        let host = headers
+            .only(":authority")
+            // A `host` beside `:authority` would be a second opinion for the upstream.
+            .filter(|_| headers.first("host").is_none())
+            .and_then(Host::parse)
+            .ok_or(RequestFault::Host)?;
+        let (path, query) = match headers.only(":path") {
+            None if method == "CONNECT" => (None, None),
+            None => return Err(RequestFault::Path(PathFault::NotAbsolute)),
+            Some(target) => {
+                let (path, query) = split_query(target);
+                if query.is_some_and(|query| !is_query(query)) {
+                    return Err(RequestFault::Query);
+                }
+                let path = Path::parse(path).map_err(RequestFault::Path)?;
+                (Some(path), query.map(<[u8]>::to_vec))
+            }
+        };
+        Ok(Self {
+            headers,
+            host,
+            path,
+            method,
+            query,
+        })
+    }
+
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The method rules match: for a CORS preflight the one it asks for.
+    pub fn intended_method(&self) -> &str {
+        self.preflight_method().unwrap_or(&self.method)
+    }
+
+    pub fn is_preflight(&self) -> bool {
+        self.preflight_method().is_some()
+    }
+
+    fn preflight_method(&self) -> Option<&str> {
+        if self.method != "OPTIONS" || self.headers.first("origin").is_none() {
+            return None;
+        }
+        let asked = self.headers.only("access-control-request-method")?;
+        std::str::from_utf8(asked).ok()
+    }
+
+    /// Without the `?`, as sent.
+    pub fn query(&self) -> Option<&[u8]> {
+        self.query.as_deref()
+    }
+
+    /// Path and query in the one form that was matched: what `:path` becomes.
+    pub fn target(&self) -> Option<Vec<u8>> {
+        self.path.as_ref().map(|_| self.target_pieces().concat())
+    }
+
+    /// [`Self::target`] in pieces: path, `?` and query, as far as they are there.
+    pub fn target_pieces(&self) -> [&[u8]; 3] {
+        let path = self.path.as_ref().map_or(&b""[..], |path| path.as_str().as_bytes());
+        match &self.query {
+            Some(query) => [path, b"?", query],
+            None => [path, b"", b""],
+        }
+    }
+
+    /// Whether `:path` came as [`Self::target`] says it.
+    pub fn target_as_sent(&self) -> bool {
+        let sent = self.headers.first(":path").map(|target| split_query(target).0);
+        sent == self.path.as_ref().map(|path| path.as_str().as_bytes())
+    }
+
+    /// Every cookie of all `cookie` headers, in order.
+    pub fn cookies(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers.all("cookie").flat_map(cookie::cookies)
+    }
+
+    pub fn is_grpc(&self) -> bool {
+        is_grpc(&self.headers)
+    }
+
+    /// A handshake (RFC 6455 section 4.1: a GET), or a tunnel. Another method that names an upgrade
+    /// still has a body that an upstream may read.
+    pub fn is_upgrade(&self) -> bool {
+        (self.method == "GET" && self.headers.first("upgrade").is_some()) || self.method == "CONNECT"
+    }
+}
+
+/// As Envoy tells gRPC: `application/grpc`, alone or with a `+suffix`.
+pub fn is_grpc(headers: &Headers) -> bool {
+    headers
+        .first("content-type")
+        .and_then(|value| value.strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+") || rest.starts_with(b";"))
+}
+
+/// The longest method of the IANA registry has 16 bytes; twice that leaves room for private ones.
+const MAX_METHOD_BYTES: usize = 32;
+
+/// No method in use has lower case letters, and frameworks that raise them read `post` as `POST`, which
+/// a rule for POST would not have met.
+fn method(headers: &Headers) -> Result<&str, RequestFault> {
+    let token = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(b);
+    headers
+        .only(":method")
+        .filter(|raw| !raw.is_empty() && raw.len() <= MAX_METHOD_BYTES && raw.iter().all(token))
+        .and_then(|raw| std::str::from_utf8(raw).ok())
+        .ok_or(RequestFault::Method)
+}
+
+/// Escapes in it are nobody's business but the upstream's. Raw bytes have to be text: the proxy
+/// takes nothing else for a callout, so the service would be asked about another query.
+fn is_query(query: &[u8]) -> bool {
+    !query.iter().any(|b| matches!(b, 0..=0x20 | 0x7f | b'#')) && std::str::from_utf8(query).is_ok()
+}
+
+fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match target.iter().position(|b| *b == b'?') {
+        Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
+        None => (target, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Request, RequestFault> {
+        Request::parse(Arc::new(pairs.iter().copied().collect()))
+    }
+
+    #[test]
+    fn read_once_and_normalised() {
+        let request = parse(&[
+            (":method", "GET"),
+            (":authority", "Shop.example.com.:8443"),
+            (":path", "/%6Frders/1?a=%2F&b"),
+        ])
+        .expect("fine");
+        assert_eq!(request.host.name(), "shop.example.com");
+        assert_eq!(request.target().as_deref(), Some(&b"/orders/1?a=%2F&b"[..]));
+        assert_eq!(request.query(), Some(&b"a=%2F&b"[..]));
+    }
+
+    #[test]
+    fn refused() {
+        let base = [(":method", "GET"), (":authority", "a"), (":path", "/")];
+        let with = |name: &str, value: &'static str| {
+            let mut pairs = base;
+            for pair in &mut pairs {
+                if pair.0 == name {
+                    pair.1 = value;
+                }
+            }
+            parse(&pairs).map(|_| ())
+        };
+        assert_eq!(with(":method", "G ET"), Err(RequestFault::Method));
+        assert_eq!(with(":method", ""), Err(RequestFault::Method));
+        assert_eq!(with(":method", "post"), Err(RequestFault::Method));
+        assert_eq!(with(":method", "POSt"), Err(RequestFault::Method));
+        assert_eq!(with(":method", "M-SEARCH"), Ok(()));
+        assert_eq!(with(":authority", "a,b"), Err(RequestFault::Host));
+        assert_eq!(with(":path", "*"), Err(RequestFault::Path(PathFault::NotAbsolute)));
+        assert_eq!(with(":path", "/?a#b"), Err(RequestFault::Query));
+        let not_text = [(":method", &b"GET"[..]), (":authority", b"a"), (":path", b"/?\xff")];
+        let not_text = Request::parse(Arc::new(not_text.into_iter().collect()));
+        assert_eq!(not_text.map(|_| ()), Err(RequestFault::Query));
+        assert_eq!(
+            parse(&base[..2]).map(|_| ()),
+            Err(RequestFault::Path(PathFault::NotAbsolute))
+        );
+        assert_eq!(parse(&base[1..]).map(|_| ()), Err(RequestFault::Method));
+        let twice = [base[0], base[1], base[2], ("host", "b")];
+        assert_eq!(parse(&twice).map(|_| ()), Err(RequestFault::Host));
+        let connect = parse(&[(":method", "CONNECT"), (":authority", "a:443")]).expect("no path");
+        assert!(connect.path.is_none() && connect.target().is_none());
+    }
+
+    #[test]
+    fn a_preflight_asks_for_another_method() {
+        let pairs = [
+            (":method", "OPTIONS"),
+            (":authority", "a"),
+            (":path", "/"),
+            ("origin", "https://b"),
+            ("access-control-request-method", "DELETE"),
+        ];
+        let preflight = parse(&pairs).expect("fine");
+        assert!(preflight.is_preflight());
+        assert_eq!(preflight.intended_method(), "DELETE");
+        let plain = parse(&pairs[..4]).expect("fine");
+        assert_eq!(plain.intended_method(), "OPTIONS");
+    }
+}

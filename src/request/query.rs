@@ -1,0 +1,70 @@
+//! Parameters of a query, as HTML forms write them.
+
+use std::borrow::Cow;
+
+/// Decoded name and value of each parameter, in order. Bytes that do not decode stay as they are.
+pub fn parameters(query: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+    raw_parameters(query).map(|(name, value)| (decode(name), decode(value.unwrap_or_default())))
+}
+
+/// Name and, behind `=`, value as they stand in the query.
+pub fn raw_parameters(query: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    query
+        .split(|b| *b == b'&')
+        .filter(|part| !part.is_empty())
+        .map(|part| match part.iter().position(|b| *b == b'=') {
+            Some(at) => (part.get(..at).unwrap_or_default(), part.get(at + 1..)),
+            None => (part, None),
+        })
+}
+
+pub fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
+    if !raw.iter().any(|b| matches!(b, b'%' | b'+')) {
+        return Cow::Borrowed(raw);
+    }
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let [first, tail @ ..] = rest {
+        let escaped = match (first, tail) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        (decoded, rest) = match escaped {
+            Some((high, low)) => (push(decoded, high << 4 | low), tail.get(2..).unwrap_or_default()),
+            None if *first == b'+' => (push(decoded, b' '), tail),
+            None => (push(decoded, *first), tail),
+        };
+    }
+    Cow::Owned(decoded)
+}
+
+fn push(mut bytes: Vec<u8>, byte: u8) -> Vec<u8> {
+    bytes.push(byte);
+    bytes
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decoded_in_order() {
+        let all: Vec<_> = parameters(b"a=1&b=x+y%20z&&c&%61=%zz&d=%e9")
+            .map(|(n, v)| (n.into_owned(), v.into_owned()))
+            .collect();
+        let expected: Vec<(&[u8], &[u8])> = vec![
+            (b"a", b"1"),
+            (b"b", b"x y z"),
+            (b"c", b""),
+            (b"a", b"%zz"),
+            (b"d", b"\xe9"),
+        ];
+        assert_eq!(all.iter().map(|(n, v)| (&n[..], &v[..])).collect::<Vec<_>>(), expected);
+    }
+}
