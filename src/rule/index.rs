@@ -1,0 +1,186 @@
+//! From host and path to the rules that could match, without looking at the others: a trie of
+//! path segments for every host that rules name.
+
+use super::{HostPattern, Match, PathPattern, PolicyMap, SegmentPattern};
+use crate::request::Request;
+use crate::request::path::{Path, Segments};
+
+/// Built once from all rules; answers «which rules could this request meet», in policy order.
+#[derive(Debug, Default)]
+pub struct RuleIndex {
+    exact: PolicyMap<String, Trie>,
+    /// By parent: `example.com` for `*.example.com`.
+    wildcard: PolicyMap<String, Trie>,
+    any: Trie,
+}
+
+impl RuleIndex {
+    /// `matchers` in policy order.
+    pub fn build<'a>(matchers: impl Iterator<Item = &'a Match>) -> Self {
+        let mut index = Self::default();
+        for (position, matcher) in matchers.enumerate() {
+            index.insert(position, matcher);
+        }
+        index
+    }
+
+    pub(super) fn insert(&mut self, position: usize, matcher: &Match) {
+        for host in matcher.host_patterns() {
+            let trie = match host {
+                HostPattern::Exact(name) => self.exact.entry(name.clone()).or_default(),
+                HostPattern::Wildcard(parent) => self.wildcard.entry(parent.clone()).or_default(),
+                HostPattern::Any => &mut self.any,
+            };
+            for path in matcher.path_patterns() {
+                trie.insert(position, path);
+            }
+        }
+    }
+
+    /// Positions of the rules whose host and path fit, ascending, each once.
+    pub fn candidates(&self, request: &Request) -> Candidates<'_> {
+        let mut lists = Vec::with_capacity(8);
+        for trie in self.tries(request.host.name()) {
+            trie.collect(request.path.as_ref(), &mut lists);
+        }
+        Candidates { lists }
+    }
+
+    /// The tries of this name, of every parent of it, and of `*`.
+    pub(super) fn tries<'i, 'n>(&'i self, name: &'n str) -> impl Iterator<Item = &'i Trie> + use<'i, 'n> {
+        let wildcard = (!self.wildcard.is_empty()).then(|| name.match_indices('.'));
+        let parents = wildcard
+            .into_iter()
+            .flatten()
+            .filter_map(|(dot, _)| self.wildcard.get(name.get(dot + 1..)?));
+        let exact = self.exact.get(name);
+        exact.into_iter().chain(parents).chain(std::iter::once(&self.any))
+    }
+
+    pub(super) fn wildcard_trie(&self, parent: &str) -> Option<&Trie> {
+        self.wildcard.get(parent)
+    }
+
+    pub(super) fn any_trie(&self) -> &Trie {
+        &self.any
+    }
+}
+
+/// Several ascending lists, read as one.
+#[derive(Debug)]
+pub struct Candidates<'i> {
+    lists: Vec<&'i [usize]>,
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let next = self.lists.iter().filter_map(|list| list.first().copied()).min()?;
+        for list in &mut self.lists {
+            // A rule may stand in several lists: all of them step over it.
+            if list.first() == Some(&next) {
+                *list = list.get(1..).unwrap_or_default();
+            }
+        }
+        Some(next)
+    }
+}
+
+/// Path patterns by segment. Nodes live in one vector; the first is the root.
+#[derive(Debug)]
+pub(super) struct Trie {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub literal: PolicyMap<String, usize>,
+    pub one: Option<usize>,
+    pub globs: Vec<(SegmentPattern, usize)>,
+    /// The same, so that building does not look through all of them.
+    glob_at: PolicyMap<SegmentPattern, usize>,
+    /// Rules whose pattern ends here.
+    pub ends: Vec<usize>,
+    /// Rules whose pattern goes on with `/**` here.
+    pub tails: Vec<usize>,
+}
+
+impl Default for Trie {
+    fn default() -> Self {
+        Self {
+            nodes: vec![Node::default()],
+        }
+    }
+}
+
+impl Trie {
+    fn insert(&mut self, position: usize, pattern: &PathPattern) {
+        let mut at = 0;
+        for segment in &pattern.segments {
+            at = self.child(at, segment);
+        }
+        if let Some(node) = self.nodes.get_mut(at) {
+            let list = if pattern.tail { &mut node.tails } else { &mut node.ends };
+            if list.last() != Some(&position) {
+                list.push(position);
+            }
+        }
+    }
+
+    fn child(&mut self, at: usize, segment: &SegmentPattern) -> usize {
+        let new = self.nodes.len();
+        let Some(node) = self.nodes.get_mut(at) else {
+            return at;
+        };
+        let child = match segment {
+            SegmentPattern::Literal(text) => *node.literal.entry(text.clone()).or_insert(new),
+            SegmentPattern::One | SegmentPattern::Capture(_) => *node.one.get_or_insert(new),
+            SegmentPattern::Glob(_) => *node.glob_at.entry(segment.clone()).or_insert_with(|| {
+                node.globs.push((segment.clone(), new));
+                new
+            }),
+        };
+        if child == new {
+            self.nodes.push(Node::default());
+        }
+        child
+    }
+
+    pub(super) fn node(&self, at: usize) -> Option<&Node> {
+        self.nodes.get(at)
+    }
+
+    /// A request without a path meets only rules that ask for none.
+    fn collect<'i>(&'i self, path: Option<&Path>, lists: &mut Vec<&'i [usize]>) {
+        match path {
+            Some(path) => self.walk(0, path.segments(), lists),
+            None => lists.extend(self.node(0).map(|root| root.tails.as_slice())),
+        }
+    }
+
+    /// Visits each node at most once for a path, however long the path is.
+    fn walk<'i>(&'i self, at: usize, mut rest: Segments<'_>, lists: &mut Vec<&'i [usize]>) {
+        let Some(node) = self.node(at) else { return };
+        if !node.tails.is_empty() {
+            lists.push(&node.tails);
+        }
+        let Some(segment) = rest.next() else {
+            if !node.ends.is_empty() {
+                lists.push(&node.ends);
+            }
+            return;
+        };
+        if let Some(child) = node.literal.get(segment) {
+            self.walk(*child, rest.clone(), lists);
+        }
+        if let (Some(child), false) = (node.one, segment.is_empty()) {
+            self.walk(child, rest.clone(), lists);
+        }
+        for (glob, child) in &node.globs {
+            if glob.matches(segment) {
+                self.walk(*child, rest.clone(), lists);
+            }
+        }
+    }
+}
