@@ -1,0 +1,37 @@
+//! An authenticator that asks a service: what it is sent, and what its answer means.
+
+mod answer;
+mod question;
+
+pub use answer::{Accepted, Answer, CalloutFailure, MAX_DENIAL_BODY_BYTES, Verdict, read, status};
+pub use question::{Question, ask, scheme};
+
+use crate::header::{NamePattern, NameSet};
+use std::sync::LazyLock;
+
+/// Names that describe one connection or one message, not the request: never passed on, in either
+/// direction (RFC 9110 section 7.6.1, and what Envoy itself keeps).
+const NEVER: &[&str] = &[
+    "host",
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "content-length",
+    "x-envoy-*",
+    "x-forwarded-*",
+    "forwarded",
+];
+
+/// What is never sent to a service nor taken from it, whatever pattern a policy gives.
+fn is_never_passed(name: &[u8]) -> bool {
+    static NAMES: LazyLock<NameSet> =
+        LazyLock::new(|| NEVER.iter().filter_map(|name| NamePattern::parse(name).ok()).collect());
+    name.first() == Some(&b':') || NAMES.contains(name)
+}

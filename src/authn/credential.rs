@@ -1,0 +1,213 @@
+//! Where credentials stand in a request, and whether they say one thing only.
+
+use crate::header::{Edits, Headers, folds_alike};
+use crate::policy::Place;
+use crate::request::{Request, cookie};
+
+/// A place that holds what two readers could read as two credentials, or as different ones (400).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ambiguous(pub Place);
+
+/// Whether any of the places holds something.
+pub fn present(places: &[Place], request: &Request) -> Result<bool, Ambiguous> {
+    let mut any = false;
+    for place in places {
+        any |= match place {
+            Place::Header(name) => {
+                let mut values = request.headers.all(name.as_str());
+                match (values.next(), values.next()) {
+                    (None | Some([]), None) => false,
+                    (Some(value), None) if is_one_credential(value) => true,
+                    _ => return Err(Ambiguous(place.clone())),
+                }
+            }
+            _ => one_of_each(place, request)?,
+        };
+    }
+    Ok(any)
+}
+
+/// Envoy joins repeated `authorization` headers by a comma before a filter sees them. So a comma is
+/// fine only inside a scheme's parameters: `name=value` each (RFC 9110 section 11.4).
+fn is_one_credential(value: &[u8]) -> bool {
+    // The service would be asked about another text: calls carry UTF-8 only.
+    if std::str::from_utf8(value).is_err() {
+        return false;
+    }
+    if !value.contains(&b',') {
+        return true;
+    }
+    let Some(space) = value.iter().position(|b| *b == b' ') else {
+        return false;
+    };
+    let (scheme, rest) = value.split_at_checked(space).unwrap_or_default();
+    let takes_token = [
+        &b"bearer"[..],
+        b"basic",
+        b"negotiate",
+        b"ntlm",
+        b"token",
+        b"apikey",
+        b"dpop",
+    ];
+    !takes_token.iter().any(|token| scheme.eq_ignore_ascii_case(token)) && parameters(rest)
+}
+
+/// A comma inside quotes separates nothing. Quotes that nobody closes would hide a second credential.
+fn parameters(list: &[u8]) -> bool {
+    let mut quoted = false;
+    let mut escaped = false;
+    let mut split = list.split(|b| {
+        let at_quote = quoted;
+        match (*b, at_quote) {
+            _ if escaped => escaped = false,
+            (b'\\', true) => escaped = true,
+            (b'"', _) => quoted = !at_quote,
+            (b',', false) => return true,
+            _ => {}
+        }
+        false
+    });
+    let all = split.all(|part| {
+        let part = part.trim_ascii();
+        let name = part.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
+        part.contains(&b'=') && !name.is_empty() && !name.iter().any(u8::is_ascii_whitespace)
+    });
+    all && !quoted
+}
+
+/// Two cookies of one name are two opinions about the session. One without a value is what a logout
+/// leaves behind: it holds nothing.
+fn one_of_each(place: &Place, request: &Request) -> Result<bool, Ambiguous> {
+    let mut cookies: Vec<(&[u8], &[u8])> = request.cookies().filter(|(name, _)| place.takes_cookie(name)).collect();
+    if cookies.is_empty() {
+        return Ok(false);
+    }
+    let count = cookies.len();
+    let holds = cookies.iter().any(|(_, value)| !value.is_empty());
+    let readable = cookies.iter().all(|(_, value)| std::str::from_utf8(value).is_ok());
+    cookies.sort_unstable();
+    cookies.dedup_by_key(|(name, _)| *name);
+    match cookies.len() == count && readable {
+        true => Ok(holds),
+        false => Err(Ambiguous(place.clone())),
+    }
+}
+
+impl Place {
+    pub fn takes_cookie(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Header(_) => false,
+            Self::Cookie(cookie) => name == cookie.as_bytes(),
+            Self::CookiePrefix(prefix) => name.starts_with(prefix.as_bytes()),
+        }
+    }
+}
+
+/// Takes the credentials out of what the upstream gets, headers in every spelling that a server
+/// which folds names would read as one.
+pub fn strip(places: &[Place], headers: &Headers, edits: &mut Edits) {
+    let is_header = |name: &[u8]| {
+        places
+            .iter()
+            .any(|place| matches!(place, Place::Header(n) if folds_alike(n.as_str().as_bytes(), name)))
+    };
+    let cookies_go = edits.remove.iter().any(|name| name == b"cookie");
+    let is_cookie = |name: &[u8]| places.iter().any(|place| place.takes_cookie(name));
+    let mut cut = false;
+    for (name, value) in headers.iter() {
+        if is_header(name) {
+            edits.remove(name);
+        } else if name == b"cookie" && !cookies_go {
+            cut |= cookie::names(value).any(is_cookie) || cookie::is_empty(value);
+        }
+    }
+    if cut {
+        let kept = headers
+            .all("cookie")
+            .filter_map(|value| cookie::without(value, is_cookie));
+        match kept.collect::<Vec<_>>().join(&b"; "[..]) {
+            nothing if nothing.is_empty() => edits.remove(b"cookie"),
+            kept => edits.set(b"cookie", kept),
+        }
+    }
+}
+
+/// The cookies that are credentials, as one `cookie` header for the service.
+pub fn cookies(places: &[Place], request: &Request) -> Option<Vec<u8>> {
+    let mut value = Vec::new();
+    for (name, content) in request.cookies() {
+        if places.iter().any(|place| place.takes_cookie(name)) {
+            if !value.is_empty() {
+                value.extend_from_slice(b"; ");
+            }
+            value.extend_from_slice(name);
+            value.push(b'=');
+            value.extend_from_slice(content);
+        }
+    }
+    (!value.is_empty()).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::HeaderName;
+
+    #[test]
+    fn a_comma_only_inside_parameters() {
+        for one in [
+            "Bearer abc",
+            "Basic YTpi",
+            "raw-token",
+            "",
+            "Digest username=\"a,b\", realm=\"x\", uri=\"/\"",
+            "AWS4-HMAC-SHA256 Credential=AK/20260101/x, SignedHeaders=host;date, Signature=ab==",
+            "Digest a=\"q\\\"x, Bearer y\", b=c",
+        ] {
+            assert!(is_one_credential(one.as_bytes()), "{one}");
+        }
+        for two in [
+            "Bearer a,Bearer b",
+            "Bearer a, b",
+            "Basic YTpi,Basic Yjpj",
+            "a,b",
+            ",",
+            "Bearer ,",
+            "Digest a=b,Bearer x",
+            "Digest a=b,Bearer x=",
+            "bearer a=b,c=d",
+            "Digest a=\"b\",",
+            "Digest a=\"b,Bearer x",
+            "DPoP a,b",
+        ] {
+            assert!(!is_one_credential(two.as_bytes()), "{two}");
+        }
+    }
+
+    #[test]
+    fn taken_out() {
+        let places = [
+            Place::Header(HeaderName::parse("authorization").expect("fine")),
+            Place::Header(HeaderName::parse("x-api-key").expect("fine")),
+            Place::CookiePrefix("session".into()),
+        ];
+        let strip = |pairs: &[(&str, &str)]| {
+            let mut edits = Edits::default();
+            super::strip(&places, &pairs.iter().copied().collect(), &mut edits);
+            edits
+        };
+        let edits = strip(&[("authorization", "x"), ("cookie", "a=1; session=2"), ("cookie", "b=3")]);
+        assert_eq!(edits.remove, [b"authorization".to_vec()]);
+        assert_eq!(edits.set, [(b"cookie".to_vec(), b"a=1; b=3".to_vec())]);
+        assert_eq!(
+            strip(&[("cookie", "session=2; sessionid=3")]).remove,
+            [b"cookie".to_vec()]
+        );
+        assert!(strip(&[("cookie", "a=1;b=2")]).is_empty());
+        assert_eq!(
+            strip(&[("x.api_key", "x"), ("x-api-key2", "y")]).remove,
+            [b"x.api_key".to_vec()]
+        );
+    }
+}
