@@ -1,0 +1,21 @@
+//! Meshgate: who calls, may they, what the upstream is told, how the request is carried.
+#![cfg_attr(not(feature = "filter"), forbid(unsafe_code))]
+#![deny(unsafe_code)]
+
+pub mod authn;
+pub mod authz;
+pub mod config;
+pub mod decide;
+pub mod denial;
+pub mod header;
+pub mod identity;
+pub mod json;
+pub mod peer;
+pub mod policy;
+pub mod request;
+pub mod rule;
+pub mod strip;
+pub mod time;
+
+#[cfg(feature = "filter")]
+pub mod filter;
