@@ -1,0 +1,53 @@
+//! Bytes to `Policy`, all faults at once.
+//!
+//! JSON or YAML fills one tree of nodes; a decoder walks it and records what is wrong by node, so
+//! that one reading finds every fault. A derived decoder would stop at the first.
+
+mod address;
+mod authenticators;
+mod callout;
+mod document;
+mod fault;
+mod identity;
+mod json;
+mod matching;
+mod names;
+mod node;
+mod read;
+mod require;
+mod rules;
+mod sink;
+mod suggest;
+mod unit;
+mod url;
+#[cfg(feature = "cli")]
+pub mod yaml;
+
+pub use fault::{Fault, Faults, Mark};
+
+use crate::policy::Policy;
+
+/// 10,000 rules of the usual length are 2 to 4 MiB. Twice that is room; a policy is parsed in
+/// every worker of Envoy, which holds its listeners meanwhile.
+pub const MAX_BYTES: usize = 8 << 20;
+
+/// A policy, and what is worth a look though it is no fault.
+#[derive(Debug)]
+pub struct Parsed {
+    pub policy: Policy,
+    pub warnings: Vec<Fault>,
+}
+
+/// One JSON document.
+pub fn parse(bytes: &[u8]) -> Result<Parsed, Faults> {
+    within_limit(bytes.len())?;
+    document::read(&json::read(bytes)?)
+}
+
+fn within_limit(bytes: usize) -> Result<(), Faults> {
+    if bytes > MAX_BYTES {
+        let message = format!("a policy of {bytes} bytes, at most {MAX_BYTES}: every worker parses it");
+        return Err(Faults::one(message, None));
+    }
+    Ok(())
+}

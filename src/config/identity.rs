@@ -1,0 +1,203 @@
+//! `identity`: the headers that tell upstreams who calls, and what else is removed.
+
+use super::names;
+use super::node::{Entry, Node, Value, quoted};
+use super::read::{Fields, Known, all};
+use super::sink::{Checked, Sink};
+use crate::header::{Folded, HeaderName, NamePattern};
+use crate::identity::{IdentityHeader, Template};
+use crate::strip::OVERRIDE_HEADERS;
+use std::collections::{HashMap, HashSet};
+
+const GLOBAL: Known = Known {
+    now: &["headers", "strip", "keep"],
+    later: &["assertion"],
+};
+const RULES: Known = Known {
+    now: &["headers"],
+    later: &[],
+};
+/// Each is looked for among the headers of every request.
+const MOST: usize = 256;
+
+/// The identity headers of all rules: every one is removed from every request.
+#[derive(Default)]
+pub struct Union {
+    names: Vec<(HeaderName, Folded)>,
+    known: HashSet<Folded>,
+}
+
+/// `identity` of the whole policy.
+#[derive(Default)]
+pub struct Global {
+    pub headers: Vec<IdentityHeader>,
+    pub strip: Vec<NamePattern>,
+    pub keep: Vec<NamePattern>,
+}
+
+impl Union {
+    /// Reads names only; what else is wrong with them is told where they are decoded.
+    pub fn of(sink: &Sink, root: &Node) -> Self {
+        let mut spelled = HashMap::new();
+        let global: HashSet<HeaderName> = headers(field(root, "identity"))
+            .iter()
+            .filter_map(|entry| HeaderName::parse(&entry.key).ok())
+            .collect();
+        one_name_each(sink, headers(field(root, "identity")), &mut spelled, None);
+        let rules = match field(root, "rules").map(|rules| &rules.value) {
+            Some(Value::List(rules)) => rules.as_slice(),
+            _ => &[],
+        };
+        for owner in field(root, "defaults").into_iter().chain(rules) {
+            let own = headers(field(owner, "identity"));
+            one_name_each(sink, own, &mut spelled, Some(&global));
+        }
+        let mut names: Vec<_> = spelled.into_iter().map(|(f, name)| (name, f)).collect();
+        names.sort_unstable();
+        if names.len() > MOST {
+            let count = names.len();
+            let message = format!("{count} identity headers, at most {MOST}: each is removed from every request");
+            sink.fault(root, message);
+            names.truncate(MOST);
+        }
+        let known = names.iter().map(|(_, folded)| folded.clone()).collect();
+        Self { names, known }
+    }
+
+    pub fn contains(&self, name: &Folded) -> bool {
+        self.known.contains(name)
+    }
+
+    pub fn matched_by(&self, pattern: &NamePattern) -> Option<&HeaderName> {
+        let (name, _) = self
+            .names
+            .iter()
+            .find(|(_, folded)| pattern.matches(folded.as_bytes()))?;
+        Some(name)
+    }
+
+    pub fn patterns(&self) -> impl Iterator<Item = NamePattern> {
+        self.names.iter().map(|(_, folded)| NamePattern::Exact(folded.clone()))
+    }
+}
+
+pub fn global(sink: &Sink, node: &Node) -> Checked<Global> {
+    let fields = Fields::of(sink, node, &GLOBAL)?;
+    let headers = fields.optional("headers", |node| identity_headers(sink, node));
+    let strip = fields.optional("strip", |node| strip(sink, node));
+    let stripped = strip.as_ref().ok().and_then(Option::as_deref).unwrap_or_default();
+    let keep = match strip {
+        Ok(_) => fields.optional("keep", |node| keep(sink, node, stripped)),
+        Err(faulted) => Err(faulted),
+    };
+    Ok(Global {
+        headers: headers?.unwrap_or_default(),
+        keep: keep?.unwrap_or_default(),
+        strip: strip?.unwrap_or_default(),
+    })
+}
+
+/// `identity` of a rule: added to the global headers.
+pub fn rules_own(sink: &Sink, node: &Node) -> Checked<Vec<IdentityHeader>> {
+    let fields = Fields::of(sink, node, &RULES)?;
+    let node = fields.required("headers", "")?;
+    identity_headers(sink, node)
+}
+
+fn identity_headers(sink: &Sink, node: &Node) -> Checked<Vec<IdentityHeader>> {
+    all(sink.entries(node)?.iter().map(|entry| {
+        let name = names::identity(&entry.key).map_err(|message| sink.fault_at(&entry.node, entry.at, message));
+        let template = sink.parsed(&entry.node, Template::parse);
+        Ok(IdentityHeader {
+            name: name?,
+            template: template?,
+        })
+    }))
+}
+
+fn strip(sink: &Sink, node: &Node) -> Checked<Vec<NamePattern>> {
+    sink.at_most(node, MOST, "each is looked for in every request")?;
+    sink.list(node, |item| {
+        sink.parsed(item, |text| match NamePattern::parse(text)? {
+            NamePattern::Exact(name) if names::is_wire(&name) => {
+                Err(format!("{text} belongs to the connection and stays"))
+            }
+            pattern => match names::takes_too_much(&pattern) {
+                Some(message) => Err(format!("{text} {message}")),
+                None => Ok(pattern),
+            },
+        })
+    })
+}
+
+fn keep(sink: &Sink, node: &Node, strip: &[NamePattern]) -> Checked<Vec<NamePattern>> {
+    sink.at_most(node, MOST, "each is looked for in every request")?;
+    sink.list(node, |item| {
+        sink.parsed(item, |text| {
+            let pattern = NamePattern::parse(text)?;
+            let overrides = OVERRIDE_HEADERS
+                .iter()
+                .any(|name| pattern == NamePattern::Exact(Folded::of(name.as_bytes())));
+            if overrides || strip.iter().any(|stripped| covers(stripped, &pattern)) {
+                return Ok(pattern);
+            }
+            Err(format!("{} keeps nothing: name what strip or we remove", quoted(text)))
+        })
+    })
+}
+
+/// Whether `wide` matches all that `narrow` does.
+fn covers(wide: &NamePattern, narrow: &NamePattern) -> bool {
+    match (wide, narrow) {
+        (NamePattern::Any, _) => true,
+        (_, NamePattern::Exact(name)) => wide.matches(name.as_bytes()),
+        (NamePattern::Prefix(wide), NamePattern::Prefix(narrow)) => narrow.as_bytes().starts_with(wide.as_bytes()),
+        (NamePattern::Suffix(wide), NamePattern::Suffix(narrow)) => narrow.as_bytes().ends_with(wide.as_bytes()),
+        _ => false,
+    }
+}
+
+fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+    match &node.value {
+        Value::Map(entries) => entries.iter().find(|e| e.key == name).map(|e| &e.node),
+        _ => None,
+    }
+}
+
+fn headers(identity: Option<&Node>) -> &[Entry] {
+    match identity.and_then(|node| field(node, "headers")).map(|node| &node.value) {
+        Some(Value::Map(entries)) => entries,
+        _ => &[],
+    }
+}
+
+/// Two spellings that fold to one name would be two headers to us and one to the upstream.
+fn one_name_each(
+    sink: &Sink,
+    entries: &[Entry],
+    spelled: &mut HashMap<Folded, HeaderName>,
+    global: Option<&HashSet<HeaderName>>,
+) {
+    let mut here = HashSet::new();
+    for entry in entries {
+        let Ok(name) = HeaderName::parse(&entry.key) else {
+            continue;
+        };
+        if !here.insert(name.clone()) {
+            let message = format!("{} is written twice, case does not tell headers apart", name.as_str());
+            sink.fault_at(&entry.node, entry.at, message);
+            continue;
+        }
+        if global.is_some_and(|global| global.contains(&name)) {
+            let message = format!("{} is set by identity.headers already", name.as_str());
+            sink.fault_at(&entry.node, entry.at, message);
+            continue;
+        }
+        let first = spelled.entry(names::fold(&name)).or_insert_with(|| name.clone());
+        if *first != name {
+            let (first, name) = (first.as_str(), name.as_str());
+            let message = format!("{name} and {first} are one header to servers that fold names");
+            sink.fault_at(&entry.node, entry.at, message);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a rule does with its requests: refuses them, lets them pass, or asks who calls. What it
+//! asks and does not say itself is taken from `defaults`, whole fields at a time.
+
+use super::Scope;
+use crate::config::identity;
+use crate::config::node::{Node, Value};
+use crate::config::read::{Fields, Known, all};
+use crate::config::require::{self, Around};
+use crate::config::sink::{Checked, Faulted, Sink};
+use crate::policy::{Action, Anonymous, Authenticator, Gate, Preflight};
+use crate::rule::Match;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+const DEFAULTS: Known = Known {
+    now: &["authenticate", "anonymous", "require", "identity", "cors"],
+    later: &["rate_limit", "experiments", "upstream"],
+};
+const CORS: Known = Known {
+    now: &["preflight"],
+    later: &[],
+};
+/// What a rule asks of its callers: nothing of it stands where nobody is asked.
+const OF_CALLERS: [&str; 4] = ["anonymous", "require", "identity", "cors"];
+
+pub fn action(scope: &Scope, fields: &Fields, name: &str, matcher: Option<&Match>) -> Checked<Action> {
+    let authenticate = fields.get("authenticate");
+    if let Some(node) = fields.get("refuse") {
+        let lonely = stands_alone(scope.sink, fields, "refuse", &["authenticate"]);
+        let status = refused(scope.sink, node)?;
+        return lonely.map(|()| Action::Refuse(status));
+    }
+    if authenticate.and_then(Node::text) == Some("none") {
+        let lonely = stands_alone(scope.sink, fields, "authenticate: none", &["paths_raw"]);
+        names_what_it_opens(scope.sink, fields)?;
+        return lonely.map(|()| Action::Public);
+    }
+    let by_default = || Ok(scope.defaults?.and_then(|defaults| defaults.get("authenticate")));
+    let (node, asked) = match authenticate {
+        Some(node) => (node, scope.authenticators.asked(scope.sink, node)),
+        None => match by_default()? {
+            Some(node) => (node, default_authenticate(scope, node)),
+            None => return Err(nothing_said(scope.sink, fields)),
+        },
+    };
+    let around = Around {
+        rule: name,
+        captured: matcher.map(|matcher| require::captured(&matcher.paths)),
+        authenticators: names_in(node),
+        verified_peers: scope.verified_peers,
+    };
+    gate(scope, fields, asked, &around).map(Action::Authenticate)
+}
+
+pub fn defaults<'a>(sink: &'a Sink, node: &'a Node) -> Checked<Fields<'a>> {
+    Fields::of(sink, node, &DEFAULTS)
+}
+
+/// What is wrong in `defaults` is told even where no rule uses it.
+pub fn check_defaults(scope: &Scope) -> Checked<()> {
+    let (sink, Some(defaults)) = (scope.sink, scope.defaults?) else {
+        return Ok(());
+    };
+    let anywhere = Around {
+        rule: "",
+        captured: None,
+        authenticators: None,
+        verified_peers: scope.verified_peers,
+    };
+    let read = |name| defaults.get(name);
+    let results = [
+        read("authenticate").map(|node| default_authenticate(scope, node).map(drop)),
+        read("anonymous").map(|node| anonymous(sink, node).map(drop)),
+        read("require").map(|node| require::read(sink, node, &anywhere).map(drop)),
+        read("identity").map(|node| identity::rules_own(sink, node).map(drop)),
+        read("cors").map(|node| preflight(sink, node).map(drop)),
+    ];
+    all(results.into_iter().flatten()).map(|_: Vec<()>| ())
+}
+
+fn nothing_said(sink: &Sink, fields: &Fields) -> Faulted {
+    let message = "neither authenticate nor refuse: list authenticators here or in defaults, \
+                   or write authenticate: none for a public rule";
+    sink.fault(fields.node, message)
+}
+
+fn refused(sink: &Sink, node: &Node) -> Checked<u16> {
+    let status = match &node.value {
+        Value::Number(number) => number.as_u64(),
+        _ => None,
+    };
+    match status {
+        Some(403) => Ok(403),
+        Some(404) => Ok(404),
+        Some(410) => Ok(410),
+        Some(451) => Ok(451),
+        Some(503) => Ok(503),
+        _ => Err(sink.expected(node, "the number 403, 404, 410, 451 or 503")),
+    }
+}
+
+fn stands_alone(sink: &Sink, fields: &Fields, what: &str, besides: &[&str]) -> Checked<()> {
+    let misplaced = besides.iter().chain(&OF_CALLERS).filter_map(|name| {
+        let node = fields.get(name)?;
+        Some(Err(sink.fault(node, format!("cannot stand beside {what}"))))
+    });
+    all(misplaced).map(|_: Vec<()>| ())
+}
+
+/// A public rule says exactly what it opens.
+fn names_what_it_opens(sink: &Sink, fields: &Fields) -> Checked<()> {
+    let matched = match fields.get("match") {
+        Some(node) => sink.entries(node)?,
+        None => &[],
+    };
+    let missing = ["hosts", "paths"]
+        .into_iter()
+        .filter(|name| !matched.iter().any(|entry| entry.key == *name))
+        .map(|name| {
+            let message = format!("authenticate: none opens what it names: match.{name} is missing");
+            Err(sink.fault(fields.node, message))
+        });
+    all(missing).map(|_: Vec<()>| ())
+}
+
+fn gate(scope: &Scope, fields: &Fields, asked: Checked<Vec<Arc<Authenticator>>>, around: &Around) -> Checked<Gate> {
+    let sink = scope.sink;
+    let or_default = |name: &str| fields.get(name).or_else(|| scope.defaults.ok()??.get(name));
+    let anonymous = or_default("anonymous").map(|node| anonymous(sink, node)).transpose();
+    let require = or_default("require")
+        .map(|node| require::read(sink, node, around))
+        .transpose();
+    let own = or_default("identity")
+        .map(|node| identity::rules_own(sink, node))
+        .transpose();
+    let preflight = or_default("cors").map(|node| preflight(sink, node)).transpose();
+    Ok(Gate {
+        authenticators: asked?,
+        anonymous: anonymous?.unwrap_or(Anonymous::Deny),
+        require: require?.unwrap_or_default(),
+        identity: match own? {
+            Some(own) => scope.identity.iter().cloned().chain(own).collect(),
+            None => Arc::clone(scope.identity),
+        },
+        preflight: preflight?.unwrap_or(Preflight::Deny),
+    })
+}
+
+/// Also where one of them has a fault.
+fn names_in(asked: &Node) -> Option<HashSet<&str>> {
+    match &asked.value {
+        Value::List(items) => Some(items.iter().filter_map(Node::text).collect()),
+        _ => None,
+    }
+}
+
+fn anonymous(sink: &Sink, node: &Node) -> Checked<Anonymous> {
+    sink.word(
+        node,
+        &[
+            ("deny", Anonymous::Deny),
+            ("allow_missing", Anonymous::AllowMissing),
+            ("allow_missing_or_failed", Anonymous::AllowMissingOrFailed),
+        ],
+    )
+}
+
+fn preflight(sink: &Sink, node: &Node) -> Checked<Preflight> {
+    let fields = Fields::of(sink, node, &CORS)?;
+    let node = fields.required("preflight", ": write pass or deny")?;
+    sink.word(node, &[("deny", Preflight::Deny), ("pass", Preflight::Pass)])
+}
+fn default_authenticate(scope: &Scope, node: &Node) -> Checked<Vec<Arc<Authenticator>>> {
+    if node.text() == Some("none") {
+        let message = "none is no default: each public rule says so itself";
+        return Err(scope.sink.fault(node, message));
+    }
+    scope.authenticators.asked(scope.sink, node)
+}

@@ -1,0 +1,235 @@
+//! YAML 1.2 to a tree that knows lines and columns, and to JSON. Only the command line reads YAML:
+//! what reaches Envoy is one JSON document.
+
+mod scalar;
+mod write;
+
+use super::fault::{Fault, Faults, Mark};
+use super::node::{Entry, MAX_DEPTH, Node, TOO_DEEP, Value, quoted};
+use super::sink::{Sink, duplicates};
+use super::{Parsed, document, json, within_limit};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
+
+/// The text in a bootstrap that stands for the policy.
+pub const PLACEHOLDER: &str = "${MESHGATE_POLICY}";
+
+/// As [`super::parse`], from YAML; faults know their lines.
+pub fn parse(text: &str) -> Result<Parsed, Faults> {
+    document::read(&read(text)?)
+}
+
+/// One JSON document, compact, keys in their order: the same text gives the same bytes.
+pub fn to_json(text: &str) -> Result<String, Faults> {
+    Ok(write::json(&unambiguous(text)?))
+}
+
+/// Envoy's bootstrap as JSON, with `policy` as the text where [`PLACEHOLDER`] stands.
+pub fn bootstrap(text: &str, policy: &str) -> Result<String, Faults> {
+    let mut root = unambiguous(text)?;
+    match replace(&mut root, policy) {
+        1 => Ok(write::json(&root)),
+        0 => Err(Faults::one(format!("no text is exactly {PLACEHOLDER}"), None)),
+        count => Err(Faults::one(
+            format!("{count} texts are {PLACEHOLDER}, and one can be the policy"),
+            None,
+        )),
+    }
+}
+
+fn unambiguous(text: &str) -> Result<Node, Faults> {
+    let root = read(text)?;
+    let sink = Sink::default();
+    duplicates(&root, &sink);
+    match sink.is_empty() {
+        true => Ok(root),
+        false => Err(sink.into_faults(&root)),
+    }
+}
+
+fn replace(node: &mut Node, policy: &str) -> usize {
+    match &mut node.value {
+        Value::Text(text) if text == PLACEHOLDER => {
+            policy.clone_into(text);
+            1
+        }
+        Value::List(items) => items.iter_mut().map(|item| replace(item, policy)).sum(),
+        Value::Map(entries) => entries.iter_mut().map(|e| replace(&mut e.node, policy)).sum(),
+        _ => 0,
+    }
+}
+
+fn read(text: &str) -> Result<Node, Faults> {
+    within_limit(text.len())?;
+    read_yaml(text).or_else(|faults| {
+        // JSON that YAML cannot read: tabs before keys, surrogate pairs.
+        json::read(text.as_bytes()).map_err(|_| faults)
+    })
+}
+
+fn read_yaml(text: &str) -> Result<Node, Faults> {
+    let mut tree = Tree::default();
+    for event in Parser::new_from_str(text) {
+        match event
+            .map_err(|error| syntax(&error))
+            .and_then(|(event, span)| tree.take(event, span))
+        {
+            Ok(()) => {}
+            Err(fault) => {
+                tree.faults.push(fault);
+                break;
+            }
+        }
+    }
+    match (tree.root, tree.faults.is_empty()) {
+        (Some(root), true) => Ok(root.numbered()),
+        (None, true) => Err(Faults::one("empty document", None)),
+        (_, false) => Err(Faults::of(tree.faults)),
+    }
+}
+
+/// The nodes that are still open, and what YAML allows but a policy does not.
+#[derive(Default)]
+struct Tree {
+    open: Vec<Open>,
+    root: Option<Node>,
+    faults: Vec<Fault>,
+}
+
+struct Open {
+    at: Mark,
+    inside: Inside,
+}
+
+enum Inside {
+    List(Vec<Node>),
+    /// The key whose value comes next.
+    Map(Vec<Entry>, Option<(String, Mark)>),
+}
+
+impl Tree {
+    /// Errors end the reading; the rest goes to `faults`.
+    fn take(&mut self, event: Event, span: Span) -> Result<(), Fault> {
+        let at = mark(&span.start);
+        match event {
+            Event::DocumentStart(_) if self.root.is_some() => {
+                return Err(fault("a second document: a policy is one", at));
+            }
+            Event::Alias(_) => {
+                return Err(fault("aliases are not read: write the value out", at));
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                self.plainly(anchor, tag.is_some(), at);
+                self.scalar(&text, style, at)?;
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.plainly(anchor, tag.is_some(), at);
+                self.open(Inside::List(Vec::new()), at)?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.plainly(anchor, tag.is_some(), at);
+                self.open(Inside::Map(Vec::new(), None), at)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// An anchor is half of an alias, and a tag would say another type than is written.
+    fn plainly(&mut self, anchor: usize, tagged: bool, at: Mark) {
+        if anchor > 0 {
+            self.faults.push(fault("anchors are not read: write the value out", at));
+        }
+        if tagged {
+            self.faults.push(fault("tags are not read", at));
+        }
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, at: Mark) -> Result<(), Fault> {
+        let value = match style {
+            ScalarStyle::Plain => scalar::resolve(text).map_err(|message| fault(message, at))?,
+            _ => Value::Text(text.to_owned()),
+        };
+        if let Some(Open {
+            inside: Inside::Map(_, key @ None),
+            ..
+        }) = self.open.last_mut()
+        {
+            if style == ScalarStyle::Plain && text == "<<" {
+                self.faults
+                    .push(fault("merge keys are not read: write the fields out", at));
+            } else if !matches!(value, Value::Text(_)) {
+                let message = format!("{} as a key is no text: put it in quotes", quoted(text));
+                self.faults.push(fault(message, at));
+            }
+            *key = Some((text.to_owned(), at));
+            return Ok(());
+        }
+        self.add(Node::new(value, Some(at)));
+        Ok(())
+    }
+
+    fn open(&mut self, inside: Inside, at: Mark) -> Result<(), Fault> {
+        if let Some(Open {
+            inside: Inside::Map(_, None),
+            ..
+        }) = self.open.last()
+        {
+            return Err(fault("a list or an object as a key", at));
+        }
+        if self.open.len() >= MAX_DEPTH {
+            return Err(fault(TOO_DEEP, at));
+        }
+        self.open.push(Open { at, inside });
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some(Open { at, inside }) = self.open.pop() {
+            let value = match inside {
+                Inside::List(items) => Value::List(items),
+                Inside::Map(entries, _) => Value::Map(entries),
+            };
+            self.add(Node::new(value, Some(at)));
+        }
+    }
+
+    fn add(&mut self, node: Node) {
+        match self.open.last_mut().map(|open| &mut open.inside) {
+            Some(Inside::List(items)) => items.push(node),
+            Some(Inside::Map(entries, key)) => {
+                if let Some((key, at)) = key.take() {
+                    entries.push(Entry {
+                        key,
+                        at: Some(at),
+                        node,
+                    });
+                }
+            }
+            None => self.root = Some(node),
+        }
+    }
+}
+
+fn syntax(error: &ScanError) -> Fault {
+    let remedy = match error.info().contains("unknown anchor") {
+        true => ": a value that begins with * stands in quotes",
+        false => "",
+    };
+    fault(format!("not YAML: {}{remedy}", error.info()), mark(error.marker()))
+}
+
+fn fault(message: impl Into<String>, at: Mark) -> Fault {
+    Fault {
+        path: String::new(),
+        message: message.into(),
+        at: Some(at),
+    }
+}
+
+fn mark(marker: &Marker) -> Mark {
+    Mark {
+        line: marker.line(),
+        column: marker.col() + 1,
+    }
+}

@@ -1,0 +1,24 @@
+//! Policies, and all that is wrong with them.
+#![cfg(feature = "cli")]
+
+#[path = "config/command.rs"]
+mod command;
+#[path = "config/faults.rs"]
+mod faults;
+#[path = "config/limits.rs"]
+mod limits;
+#[path = "config/policy.rs"]
+mod policy;
+#[path = "config/yaml.rs"]
+mod yaml;
+
+use meshgate::config::{Faults, Parsed};
+
+const BASE: &str = include_str!("config/base.yaml");
+
+/// The faults as they are printed.
+#[track_caller]
+fn faults(parsed: Result<Parsed, Faults>) -> Vec<String> {
+    let faults = parsed.expect_err("a faulty policy");
+    faults.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,109 @@
+//! The command line as a whole.
+
+use super::BASE;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Exit status, standard output, standard error.
+#[track_caller]
+fn meshgate(arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_meshgate"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    let mut stdin = child.stdin.take().expect("standard input");
+    // A usage error is told without reading.
+    stdin.write_all(input.as_bytes()).unwrap_or_default();
+    drop(stdin);
+    let output = child.wait_with_output().expect("an output");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (
+        output.status.code().expect("a status"),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn check() {
+    assert_eq!(
+        meshgate(&["check", "-"], BASE),
+        (
+            0,
+            "-: fine: 5 rules, 3 authenticate, 1 public, 1 refuse\n".into(),
+            String::new()
+        )
+    );
+    let faulty = BASE
+        .replace("refuse: 404", "refuse: 402")
+        .replace("mode: enforce", "mode: off");
+    assert_eq!(
+        meshgate(&["check", "-"], &faulty),
+        (
+            1,
+            String::new(),
+            "-:5:7: mode: unknown word \"off\": write enforce or observe\n\
+             -:49:11: rules[1].refuse: expected the number 403, 404, 410, 451 or 503, found the number 402\n"
+                .into()
+        )
+    );
+}
+
+#[test]
+fn warnings_are_no_faults() {
+    let (status, _, warnings) = meshgate(&["check", "-"], &BASE.replace("mode: enforce", "mode: observe"));
+    assert_eq!(status, 0);
+    assert_eq!(
+        warnings,
+        "-:5:7: warning: mode: observe: nothing is refused, stripped or changed\n"
+    );
+}
+
+#[test]
+fn build() {
+    let (status, json, errors) = meshgate(&["build", "-"], BASE);
+    assert_eq!((status, errors.as_str()), (0, ""));
+    assert_eq!(json.trim_end(), meshgate::config::yaml::to_json(BASE).expect("JSON"));
+    let (status, json, errors) = meshgate(&["build", "-"], "version: 2\n");
+    assert_eq!((status, json.as_str(), errors.lines().count()), (1, "", 2));
+}
+
+#[test]
+fn build_into() {
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/base.yaml");
+    let (status, json, errors) = meshgate(&["build", policy, "--into", "-"], "a: ['${MESHGATE_POLICY}']\n");
+    assert_eq!((status, errors.as_str()), (0, ""));
+    let document: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let inner = document["a"][0].as_str().expect("text");
+    assert_eq!(inner, meshgate::config::yaml::to_json(BASE).expect("JSON"));
+    let (status, json, errors) = meshgate(&["build", policy, "--into", "-"], "a: 1\n");
+    assert_eq!((status, json.as_str()), (1, ""));
+    assert_eq!(errors, "-: no text is exactly ${MESHGATE_POLICY}\n");
+}
+
+#[test]
+fn usage() {
+    for arguments in [
+        &[][..],
+        &["check"],
+        &["check", "--all"],
+        &["check", "a", "b"],
+        &["build", "-", "--into"],
+        &["build", "-", "--into", "-"],
+        &["explain", "a"],
+    ] {
+        let (status, output, errors) = meshgate(arguments, "");
+        assert_eq!((status, output.as_str()), (2, ""), "{arguments:?}");
+        assert!(errors.contains("usage: meshgate check FILE"), "{errors}");
+    }
+    let (status, _, errors) = meshgate(&["check", "/nowhere/policy.yaml"], "");
+    assert_eq!(status, 2);
+    assert!(errors.starts_with("meshgate: /nowhere/policy.yaml: "), "{errors}");
+    let (status, output, _) = meshgate(&["--help"], "");
+    assert!(status == 0 && output.starts_with("usage: "));
+    let version = concat!("meshgate ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(meshgate(&["--version"], ""), (0, version.into(), String::new()));
+}
