@@ -1,0 +1,128 @@
+//! What the filter says to the proxy, in the filter's words.
+
+use super::ffi::{self, HostError};
+use crate::header::{Edits, Headers};
+use crate::request::Connection;
+use std::net::{IpAddr, SocketAddr};
+
+/// proxy-wasm `MapType`
+#[derive(Clone, Copy)]
+pub enum Map {
+    RequestHeaders = 0,
+    RequestTrailers = 1,
+    ResponseHeaders = 2,
+    CalloutHeaders = 6,
+}
+
+/// proxy-wasm `BufferType`
+#[derive(Clone, Copy)]
+pub enum Buffer {
+    RequestBody = 0,
+    CalloutBody = 4,
+    PluginConfiguration = 7,
+}
+
+/// Everything in one call.
+pub fn headers(map: Map) -> Result<Headers, HostError> {
+    let bytes = ffi::header_pairs(map as u32)?;
+    Headers::from_pairs(bytes.unwrap_or_default()).ok_or(HostError(ffi::SERIALIZATION_FAILURE))
+}
+
+/// At most `max` bytes from the start.
+pub fn buffer(buffer: Buffer, max: usize) -> Result<Vec<u8>, HostError> {
+    ffi::buffer(buffer as u32, max).map(Option::unwrap_or_default)
+}
+
+/// A single change costs 0.1 to 0.2 µs, writing all headers several: the latter is for requests of which
+/// much is forged.
+const REWRITE_FROM: usize = 16;
+
+/// Changes the request's headers; `headers` is what they were.
+pub fn edit(edits: &Edits, headers: &Headers) -> Result<(), HostError> {
+    let map = Map::RequestHeaders as u32;
+    if edits.len() >= REWRITE_FROM {
+        return ffi::set_header_pairs(map, &serialise(edits.apply(headers).into_iter()));
+    }
+    // Setting a name takes all its values away.
+    let is_set = |name: &[u8]| edits.set.iter().any(|(other, _)| other == name);
+    for name in edits.remove.iter().filter(|name| !is_set(name)) {
+        ffi::remove_header(map, name)?;
+    }
+    for (name, value) in &edits.set {
+        ffi::replace_header(map, name, value)?;
+    }
+    for (name, value) in &edits.add {
+        ffi::add_header(map, name, value)?;
+    }
+    Ok(())
+}
+
+pub fn remove(map: Map, name: &[u8]) -> Result<(), HostError> {
+    ffi::remove_header(map as u32, name)
+}
+
+pub fn add(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+    ffi::add_header(map as u32, name, value)
+}
+
+/// Filter state `wasm.NAME`, for access logs.
+pub fn set_state(name: &str, value: &str) {
+    // Only a log would miss it.
+    let _ = ffi::set_property(name.as_bytes(), value.as_bytes());
+}
+
+pub fn resume_request() -> Result<(), HostError> {
+    ffi::continue_stream(0)
+}
+
+pub fn reply(
+    status: u16,
+    details: &str,
+    headers: &[(Vec<u8>, Vec<u8>)],
+    body: &[u8],
+    grpc_status: Option<i32>,
+) -> Result<(), HostError> {
+    let headers = serialise(headers.iter().map(|(name, value)| (&name[..], &value[..])));
+    ffi::send_local_response(u32::from(status), details, body, &headers, grpc_status.unwrap_or(-1))
+}
+
+fn serialise<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Vec<u8> {
+    let length = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let size: usize = pairs.clone().map(|(name, value)| name.len() + value.len() + 10).sum();
+    let mut bytes = Vec::with_capacity(size + 4);
+    bytes.extend(u32::try_from(pairs.clone().count()).unwrap_or(u32::MAX).to_le_bytes());
+    for (name, value) in pairs.clone() {
+        bytes.extend(length(name));
+        bytes.extend(length(value));
+    }
+    for (name, value) in pairs {
+        bytes.extend_from_slice(name);
+        bytes.push(0);
+        bytes.extend_from_slice(value);
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// The connection of the stream in whose context we run.
+pub struct HostConnection;
+
+impl Connection for HostConnection {
+    fn source_ip(&self) -> Option<IpAddr> {
+        let address = text(b"source\0address")?;
+        let socket: Result<SocketAddr, _> = address.parse();
+        socket.map(|socket| socket.ip()).or_else(|_| address.parse()).ok()
+    }
+
+    fn tls(&self) -> bool {
+        text(b"connection\0tls_version").is_some_and(|version| !version.is_empty())
+    }
+
+    fn peer(&self) -> Option<String> {
+        text(b"connection\0uri_san_peer_certificate").filter(|san| !san.is_empty())
+    }
+}
+
+fn text(path: &[u8]) -> Option<String> {
+    String::from_utf8(ffi::property(path).ok()??).ok()
+}

@@ -1,0 +1,85 @@
+//! Counters and gauges. Labels come from the policy and from closed lists, never from a request:
+//! the proxy frees no metric. A label is written `.name=value`, which the shipped `stats_tags` turn
+//! into a label of Prometheus.
+
+use super::ffi;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Write;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Counter = 0,
+    Gauge = 1,
+}
+
+thread_local! {
+    /// By full name. Of the module, not of a policy: the proxy gives a name defined twice a second id.
+    static IDS: RefCell<HashMap<String, Option<u32>>> = RefCell::default();
+}
+
+fn id(kind: Kind, name: &str) -> Option<u32> {
+    IDS.with_borrow_mut(|ids| match ids.get(name) {
+        Some(id) => *id,
+        None => {
+            let id = ffi::define_metric(kind as u32, name).ok();
+            ids.insert(name.to_owned(), id);
+            id
+        }
+    })
+}
+
+/// A metric's id, looked up by name once.
+#[derive(Clone, Copy, Debug)]
+pub struct Counter(Option<u32>);
+
+impl Counter {
+    pub fn named(name: &str, labels: &[(&str, &str)]) -> Self {
+        Self(id(Kind::Counter, &with_labels(name, labels)))
+    }
+
+    pub fn increment(self) {
+        if let Some(id) = self.0 {
+            // A lost count is no reason to lose the request.
+            let _ = ffi::increment_metric(id, 1);
+        }
+    }
+}
+
+pub fn set_gauge(name: &str, labels: &[(&str, &str)], value: u64) {
+    if let Some(id) = id(Kind::Gauge, &with_labels(name, labels)) {
+        let _ = ffi::record_metric(id, value);
+    }
+}
+
+/// `meshgate_policy_info` is 1 for the revision in force and 0 for those before it.
+pub fn set_revision(revision: &str) {
+    thread_local! {
+        static IN_FORCE: RefCell<Option<String>> = const { RefCell::new(None) };
+    }
+    let before = IN_FORCE.replace(Some(revision.to_owned()));
+    if let Some(before) = before.filter(|before| before != revision) {
+        set_gauge("policy_info", &[("revision", &before)], 0);
+    }
+    set_gauge("policy_info", &[("revision", revision)], 1);
+}
+
+fn with_labels(name: &str, labels: &[(&str, &str)]) -> String {
+    let mut full = format!("meshgate_{name}");
+    for (label, value) in labels {
+        let value: String = value
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "_-/".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        let value = if value.is_empty() { "none" } else { &value };
+        // Writing to a String cannot fail.
+        let _ = write!(full, ".{label}={value}");
+    }
+    full
+}

@@ -1,0 +1,200 @@
+//! What is said of a decision: one log line, counters, and filter state for access logs.
+
+use super::ffi::HostError;
+use super::log::{self, entry};
+use super::metrics::Counter;
+use super::{ffi, host};
+use crate::authn::callout::CalloutFailure;
+use crate::decide::{Record, request_id};
+use crate::denial::Outcome;
+use crate::header::Headers;
+use crate::policy::{AccessFields, Policy, Rule};
+use crate::request::query;
+use crate::rule::PolicyMap;
+use ::log::Level;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// Counters by what is counted, so that counting costs no name.
+#[derive(Debug, Default)]
+pub struct Counters {
+    decisions: RefCell<PolicyMap<Key, Counter>>,
+    /// By authenticator and result.
+    callouts: RefCell<PolicyMap<(Arc<str>, &'static str), Counter>>,
+}
+
+/// The rule by its position, if there is one.
+type Key = (Option<usize>, Outcome, Family);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Family {
+    Requests,
+    Shadow,
+}
+
+impl Counters {
+    /// What a question came to.
+    pub fn count_callout(&self, authenticator: Arc<str>, result: &'static str) {
+        let named = |(authenticator, result): &(Arc<str>, &str)| {
+            Counter::named(
+                "callouts_total",
+                &[("authenticator", authenticator), ("result", result)],
+            )
+        };
+        let mut callouts = self.callouts.borrow_mut();
+        callouts
+            .entry((authenticator, result))
+            .or_insert_with_key(named)
+            .increment();
+    }
+
+    fn count(&self, family: Family, rule: Option<&Rule>, outcome: Outcome) {
+        let key = (rule.map(|rule| rule.position), outcome, family);
+        let named = || {
+            let name = match family {
+                Family::Requests => "requests_total",
+                Family::Shadow => "shadow_requests_total",
+            };
+            Counter::named(
+                name,
+                &[
+                    ("rule", rule.map_or("none", |rule| &rule.name)),
+                    ("outcome", outcome.word()),
+                ],
+            )
+        };
+        self.decisions.borrow_mut().entry(key).or_insert_with(named).increment();
+    }
+}
+
+/// The proxy did not do what it was told. `deed` is of a closed list.
+pub fn host_error(deed: &'static str, error: HostError) {
+    let HostError(status) = error;
+    entry!(Level::Error, &format!("the proxy refused: {deed}, status {status}")).write();
+    Counter::named("host_errors_total", &[("call", deed)]).increment();
+}
+
+pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record: &Record, started_ns: u64) {
+    counters.count(Family::Requests, record.rule.as_deref(), record.outcome);
+    for (rule, outcome) in &record.shadows {
+        counters.count(Family::Shadow, Some(rule), *outcome);
+    }
+    set_state(&policy.log.access, record);
+    let level = match record.failure {
+        // A caller who is slow to send its body looks the same, and could fill the log with errors.
+        Some(CalloutFailure::BodyUnseen) | None => Level::Info,
+        Some(_) => Level::Error,
+    };
+    if log::enabled(level) {
+        write_line(policy, headers, record, started_ns, level);
+    }
+}
+
+fn set_state(access: &AccessFields, record: &Record) {
+    if access.rule {
+        host::set_state("meshgate_rule", record.rule.as_ref().map_or("none", |rule| &rule.name));
+    }
+    if access.outcome {
+        host::set_state("meshgate_outcome", record.outcome.word());
+    }
+    if access.cause && !record.cause.is_empty() {
+        host::set_state("meshgate_cause", &record.cause);
+    }
+    if let Some(subject) = record.subject.as_ref().filter(|_| access.subject) {
+        host::set_state("meshgate_subject", subject);
+    }
+}
+
+fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u64, level: Level) {
+    let message = match record.failure {
+        Some(failure) => failure.detail(),
+        None => record.outcome.word().into(),
+    };
+    let mut line = entry!(level, &message);
+    line.string("request_id", &request_id(headers));
+    line.string("trace_id", &trace_id(headers));
+    line.string("username", record.subject.as_deref().unwrap_or_default());
+    line.string("requestURL", &url(policy, headers));
+    line.string("rule", record.rule.as_ref().map_or("none", |rule| &rule.name));
+    line.string("revision", &policy.revision);
+    line.string("outcome", record.outcome.word());
+    line.string("cause", &record.cause);
+    let spent_us = ffi::now_ns().saturating_sub(started_ns) / 1000;
+    line.raw("duration_ms", &format!("{}.{:03}", spent_us / 1000, spent_us % 1000));
+    if let Some(authenticator) = &record.authenticator {
+        line.string("authenticator", authenticator);
+    }
+    if !record.enforced {
+        line.raw("enforced", "false");
+    }
+    if !record.shadows.is_empty() {
+        let shadows = record
+            .shadows
+            .iter()
+            .map(|(rule, outcome)| format!("{}={}", rule.name, outcome.word()));
+        line.string("shadow", &shadows.collect::<Vec<_>>().join(","));
+    }
+    line.write();
+}
+
+/// W3C Trace Context's, or B3's.
+fn trace_id(headers: &Headers) -> String {
+    let part = |name, at: usize| {
+        headers
+            .first(name)
+            .and_then(|value| value.split(|b| *b == b'-').nth(at))
+    };
+    let id = part("traceparent", 1)
+        .or_else(|| part("b3", 0))
+        .or_else(|| part("x-b3-traceid", 0));
+    String::from_utf8_lossy(id.filter(|id| id.len() <= 64).unwrap_or_default()).into_owned()
+}
+
+/// As the caller wrote it, less what may be secret: user and password before the host, a fragment,
+/// values of the query unless the policy names them.
+fn url(policy: &Policy, headers: &Headers) -> String {
+    const MAX_BYTES: usize = 2048;
+    let part = |name| String::from_utf8_lossy(headers.first(name).unwrap_or_default());
+    let target = headers.first(":path").unwrap_or_default();
+    let target = target.get(..MAX_BYTES).unwrap_or(target);
+    let mut halves = target.splitn(2, |b| *b == b'#');
+    let mut pieces = halves.next().unwrap_or_default().splitn(2, |b| *b == b'?');
+    let path = String::from_utf8_lossy(pieces.next().unwrap_or_default());
+    let authority = part(":authority");
+    let host = match authority.rsplit_once('@') {
+        Some((_, host)) => format!("******@{host}"),
+        None => authority.into_owned(),
+    };
+    let mut url = format!("{}://{host}{path}", part(":scheme"));
+    let parameters = pieces.next().into_iter().flat_map(query::raw_parameters);
+    for (at, (name, value)) in parameters.enumerate() {
+        url.push(if at == 0 { '?' } else { '&' });
+        // A server that separates by `;` reads more parameters here than the one that is named.
+        let hides_more = value.is_some_and(|value| value.contains(&b';'));
+        let shown = !hides_more
+            && policy
+                .log
+                .query
+                .iter()
+                .any(|shown| shown.as_bytes() == &*query::decode(name));
+        match (shown, value) {
+            (true, value) => {
+                url.push_str(&String::from_utf8_lossy(name));
+                if let Some(value) = value {
+                    url.push('=');
+                    url.push_str(&String::from_utf8_lossy(value));
+                }
+            }
+            // A parameter without a value may be a secret itself; so may Base64 with its padding.
+            (false, value) if value.unwrap_or_default().iter().all(|b| *b == b'=') => url.push_str("******"),
+            (false, _) => {
+                url.push_str(&String::from_utf8_lossy(name));
+                url.push_str("=******");
+            }
+        }
+    }
+    if halves.next().is_some() {
+        url.push_str("#******");
+    }
+    url
+}
