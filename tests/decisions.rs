@@ -1,0 +1,34 @@
+//! The core's decision tables: policy × request × answer of the service gives the whole step, text to text.
+
+#[path = "decisions/answers.rs"]
+mod answers;
+#[path = "decisions/callers.rs"]
+mod callers;
+#[path = "decisions/forms.rs"]
+mod forms;
+#[path = "decisions/identity.rs"]
+mod identity;
+#[path = "decisions/lookup.rs"]
+mod lookup;
+#[path = "decisions/modes.rs"]
+mod modes;
+#[path = "decisions/paths.rs"]
+mod paths;
+#[path = "decisions/policies.rs"]
+mod policies;
+#[path = "decisions/properties.rs"]
+mod properties;
+#[path = "decisions/questions.rs"]
+mod questions;
+#[path = "decisions/refusals.rs"]
+mod refusals;
+#[path = "decisions/require.rs"]
+mod require;
+#[path = "decisions/rules.rs"]
+mod rules;
+#[path = "decisions/sign_in.rs"]
+mod sign_in;
+#[path = "decisions/strip.rs"]
+mod strip;
+#[path = "decisions/text.rs"]
+mod text;
