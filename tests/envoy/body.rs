@@ -1,0 +1,3 @@
+//! Request bodies: those that the service is shown, and those that only wait for its verdict.
+mod held_back;
+mod shown;
