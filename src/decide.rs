@@ -11,7 +11,7 @@ use crate::authn::callout::{self, Accepted, Answer, CalloutFailure, Verdict};
 use crate::authn::{Caller, WhyNobody, credential};
 use crate::authz::{self, Facts, Permit};
 use crate::denial::{Denial, Outcome};
-use crate::header::{Edits, Headers};
+use crate::header::{Edits, Field, Headers};
 use crate::policy::{Action, Anonymous, Authenticator, AuthenticatorKind, Gate, OnFailure, Policy, Rule};
 use crate::request::{Connection, Request, RequestFault};
 use crate::rule;
@@ -67,7 +67,7 @@ struct Way {
     shadows: Vec<Arc<Rule>>,
     request: Request,
     edits: Edits,
-    to_client: Vec<(Vec<u8>, Vec<u8>)>,
+    to_client: Vec<Field>,
 }
 
 /// A request whose caller a service is being asked about. Consumed by the answer.
@@ -242,7 +242,8 @@ impl Way {
 
     /// A caller's own under accepted names were stripped before the service was asked, so that
     /// adding is setting, and a name that stands twice in the answer stays twice.
-    /// Removals come last, as in ext_authz: what we or the answer set under such a name goes, too.
+    /// Removals come last, as in ext_authz: what we or the answer set under such a name goes, too, and
+    /// what is left of the caller's cookies.
     fn accept(&mut self, accepted: Accepted) {
         self.edits.add.extend(accepted.set);
         self.edits.add.extend(accepted.append);
@@ -251,8 +252,6 @@ impl Way {
             self.edits.add.retain(|(other, _)| *other != name);
             if self.request.headers.iter().any(|(other, _)| other == name) {
                 self.edits.remove(&name);
-                // What is left of the caller's cookies was to be set.
-                self.edits.set.retain(|(other, _)| *other != name);
             }
         }
         self.to_client = accepted.to_client;

@@ -7,6 +7,7 @@ pub use reply::{Reply, Style, navigates};
 use crate::authn::callout::CalloutFailure;
 use crate::authn::credential::Ambiguous;
 use crate::authz::Unmet;
+use crate::header::Field;
 use crate::policy::Place;
 use crate::request::RequestFault;
 use std::borrow::Cow;
@@ -46,7 +47,7 @@ pub enum Denial {
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceDenial {
     pub status: u16,
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub headers: Vec<Field>,
     /// None where it was too long to pass on.
     pub body: Option<Vec<u8>>,
 }

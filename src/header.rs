@@ -45,7 +45,7 @@ impl fmt::Debug for HeaderName {
 }
 
 /// RFC 9110 section 5.6.2.
-fn is_token(c: char) -> bool {
+pub(crate) fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 

@@ -5,7 +5,7 @@ pub mod host;
 pub mod path;
 pub mod query;
 
-use crate::header::Headers;
+use crate::header::{Headers, is_token};
 use host::Host;
 use path::{Path, PathFault};
 use std::net::IpAddr;
@@ -179,7 +179,7 @@ const MAX_METHOD_BYTES: usize = 32;
 /// No method in use has lower case letters, and frameworks that raise them read `post` as `POST`, which
 /// a rule for POST would not have met.
 fn method(headers: &Headers) -> Result<&str, RequestFault> {
-    let token = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(b);
+    let token = |b: &u8| is_token(char::from(*b)) && !b.is_ascii_lowercase();
     headers
         .only(":method")
         .filter(|raw| !raw.is_empty() && raw.len() <= MAX_METHOD_BYTES && raw.iter().all(token))

@@ -5,7 +5,7 @@ use crate::authn::callout::{CalloutFailure, Question};
 use crate::authn::{Caller, WhyNobody};
 use crate::authz::{self, Permit};
 use crate::denial::{Denial, Outcome, Reply, Style};
-use crate::header::{Edits, Headers};
+use crate::header::{Edits, Field, Headers};
 use crate::policy::{Policy, Rule};
 use crate::request::{self, Connection};
 use std::borrow::Cow;
@@ -47,7 +47,7 @@ pub struct Forward {
     /// For the upstream.
     pub edits: Edits,
     /// Added to the response.
-    pub to_client: Vec<(Vec<u8>, Vec<u8>)>,
+    pub to_client: Vec<Field>,
     pub record: Record,
 }
 

@@ -1,6 +1,7 @@
 //! From a row of the table to the bytes a caller gets.
 
 use super::{Denial, Row, ServiceDenial};
+use crate::header::Field;
 use crate::json::push_string;
 use crate::request::Request;
 
@@ -8,7 +9,7 @@ use crate::request::Request;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub headers: Vec<Field>,
     pub body: Vec<u8>,
     /// For gRPC callers, who are answered 200 with this status by Envoy.
     pub grpc_status: Option<i32>,
@@ -83,7 +84,7 @@ fn service(denial: &ServiceDenial, row: &Row, request_id: &str) -> Reply {
     }
 }
 
-fn json_type() -> (Vec<u8>, Vec<u8>) {
+fn json_type() -> Field {
     (b"content-type".to_vec(), b"application/json".to_vec())
 }
 

@@ -10,14 +10,13 @@ use proxy_wasm::types::Status;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Headers for the response.
-
 #[derive(Clone)]
 pub struct InFlight {
     pub headers: Arc<Headers>,
     pub started_ns: u64,
 }
 
+/// What is to be added to the response.
 pub fn forward_request(plugin: &Plugin, request: &InFlight, forward: Forward) -> Result<Vec<Field>, HostError> {
     if !forward.edits.is_empty() {
         // The host chooses the route anew after each change of a header, as its ABI 0.2.1 promises.

@@ -1,7 +1,7 @@
 //! What the filter says to the proxy, in the filter's words.
 
 use super::ffi::{self, HostError};
-use crate::header::{Edits, Headers};
+use crate::header::{Edits, Field, Headers};
 use crate::request::Connection;
 use std::net::{IpAddr, SocketAddr};
 
@@ -78,7 +78,7 @@ pub fn resume_request() -> Result<(), HostError> {
 pub fn reply(
     status: u16,
     details: &str,
-    headers: &[(Vec<u8>, Vec<u8>)],
+    headers: &[Field],
     body: &[u8],
     grpc_status: Option<i32>,
 ) -> Result<(), HostError> {

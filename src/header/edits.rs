@@ -1,14 +1,16 @@
 //! What changes in a message on its way.
 
+use super::Field;
+
 /// Removals come first, then sets, then additions: a removed name may be set again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     /// Names as they stand in the message.
     pub remove: Vec<Vec<u8>>,
     /// Replaces every value of the name.
-    pub set: Vec<(Vec<u8>, Vec<u8>)>,
+    pub set: Vec<Field>,
     /// Stands beside what is there.
-    pub add: Vec<(Vec<u8>, Vec<u8>)>,
+    pub add: Vec<Field>,
 }
 
 impl Edits {

@@ -243,7 +243,8 @@ fn is_never_raw(byte: u8) -> bool {
     b"\"<>^`{|}".contains(&byte)
 }
 
-fn escape(rest: &mut impl Iterator<Item = u8>) -> Option<u8> {
+/// The byte that two hex digits behind `%` stand for.
+pub(super) fn escape(rest: &mut impl Iterator<Item = u8>) -> Option<u8> {
     let high = char::from(rest.next()?).to_digit(16)?;
     let low = char::from(rest.next()?).to_digit(16)?;
     u8::try_from(high << 4 | low).ok()

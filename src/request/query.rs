@@ -1,5 +1,6 @@
 //! Parameters of a query, as HTML forms write them.
 
+use super::path::escape;
 use std::borrow::Cow;
 
 /// Decoded name and value of each parameter, in order. Bytes that do not decode stay as they are.
@@ -23,30 +24,22 @@ pub fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(raw);
     }
     let mut decoded = Vec::with_capacity(raw.len());
-    let mut rest = raw;
-    while let [first, tail @ ..] = rest {
-        let escaped = match (first, tail) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        (decoded, rest) = match escaped {
-            Some((high, low)) => (push(decoded, high << 4 | low), tail.get(2..).unwrap_or_default()),
-            None if *first == b'+' => (push(decoded, b' '), tail),
-            None => (push(decoded, *first), tail),
-        };
+    let mut rest = raw.iter().copied();
+    while let Some(byte) = rest.next() {
+        let mut behind = rest.clone();
+        match byte {
+            b'%' => match escape(&mut behind) {
+                Some(value) => {
+                    decoded.push(value);
+                    rest = behind;
+                }
+                None => decoded.push(byte),
+            },
+            b'+' => decoded.push(b' '),
+            _ => decoded.push(byte),
+        }
     }
     Cow::Owned(decoded)
-}
-
-fn push(mut bytes: Vec<u8>, byte: u8) -> Vec<u8> {
-    bytes.push(byte);
-    bytes
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::is_never_passed;
 use crate::authn::{Claim, Principal};
 use crate::denial::ServiceDenial;
-use crate::header::{Headers, NamePattern, NameSet};
+use crate::header::{Field, Headers, NamePattern, NameSet};
 use crate::policy::{AllowStatus, Authenticator, Callout, DenyHeaders, ListSource, PrincipalSource};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -113,12 +113,12 @@ pub enum Verdict {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
     /// For the upstream, in place of the caller's, which were stripped.
-    pub set: Vec<(Vec<u8>, Vec<u8>)>,
+    pub set: Vec<Field>,
     /// For the upstream, beside the caller's.
-    pub append: Vec<(Vec<u8>, Vec<u8>)>,
+    pub append: Vec<Field>,
     /// Names the service wants removed (`x-envoy-auth-headers-to-remove`).
     pub remove: Vec<Vec<u8>>,
-    pub to_client: Vec<(Vec<u8>, Vec<u8>)>,
+    pub to_client: Vec<Field>,
 }
 
 /// `identity`: the names of identity headers, never taken from an answer.
@@ -243,7 +243,7 @@ struct Filter<'a> {
 }
 
 impl Filter<'_> {
-    fn matching(&self, patterns: &[NamePattern]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn matching(&self, patterns: &[NamePattern]) -> Vec<Field> {
         if patterns.is_empty() {
             return Vec::new();
         }
@@ -268,7 +268,7 @@ impl Filter<'_> {
     }
 
     /// ext_authz keeps these, too, when a list is given; and a body needs its type.
-    fn denial(&self, wanted: &DenyHeaders) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn denial(&self, wanted: &DenyHeaders) -> Vec<Field> {
         const ALWAYS: [&str; 3] = ["www-authenticate", "location", "content-type"];
         let patterns: Vec<NamePattern> = match wanted {
             DenyHeaders::All => vec![NamePattern::Any],

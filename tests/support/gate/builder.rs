@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Gate;
 use super::bootstrap::{self, Addresses, cluster_h2};
 use crate::support::envoy::{Envoy, Options, RunDir};
-use crate::support::stub::{Received, Reply, Stub, dead_port};
+use crate::support::stub::{DeadPort, Received, Reply, Stub, dead_port};
 
 /// Everything has a usual value; what a test says replaces it.
 pub struct GateBuilder {
@@ -230,14 +230,13 @@ impl GateBuilder {
 
     #[track_caller]
     pub fn start(mut self) -> Gate {
-        let (upstream, auth) = self.stubs();
-        let (dead, run) = (dead_port(), RunDir::new());
-        let addresses = Addresses {
-            upstream: upstream.addr(),
-            auth: auth.addr(),
-            dead: dead.addr(),
-        };
-        let bootstrap = bootstrap::of(&self, &addresses, &run);
+        let Prepared {
+            upstream,
+            auth,
+            dead,
+            run,
+            bootstrap,
+        } = self.prepare();
         let envoy: Envoy = self.options.start_in(run, bootstrap);
         Gate {
             envoy,
@@ -252,6 +251,12 @@ impl GateBuilder {
     /// Envoy has to refuse this set-up at start; its log.
     #[track_caller]
     pub fn expect_refused(mut self) -> String {
+        // The servers live until Envoy has answered.
+        let prepared = self.prepare();
+        self.options.expect_refused_in(prepared.run, prepared.bootstrap)
+    }
+
+    fn prepare(&mut self) -> Prepared {
         let (upstream, auth) = self.stubs();
         let (dead, run) = (dead_port(), RunDir::new());
         let addresses = Addresses {
@@ -259,8 +264,14 @@ impl GateBuilder {
             auth: auth.addr(),
             dead: dead.addr(),
         };
-        let bootstrap = bootstrap::of(&self, &addresses, &run);
-        self.options.expect_refused_in(run, bootstrap)
+        let bootstrap = bootstrap::of(self, &addresses, &run);
+        Prepared {
+            upstream,
+            auth,
+            dead,
+            run,
+            bootstrap,
+        }
     }
 
     fn stubs(&mut self) -> (Stub, Stub) {
@@ -305,4 +316,13 @@ fn shipped_module() -> PathBuf {
         Some(path) => path.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/meshgate.wasm"),
     }
+}
+
+/// What an Envoy is started with.
+struct Prepared {
+    upstream: Stub,
+    auth: Stub,
+    dead: DeadPort,
+    run: RunDir,
+    bootstrap: Value,
 }
