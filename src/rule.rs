@@ -119,28 +119,40 @@ impl Match {
 
     /// Everything but host and path. What costs a call into the proxy comes last.
     fn conditions_hold(&self, request: &Request, connection: &dyn Connection) -> bool {
-        (self.methods.is_empty() || self.methods.iter().any(|method| method == request.intended_method()))
-            && self
-                .headers
+        // Taken apart, so that a new condition cannot be forgotten here.
+        let Self {
+            hosts: _,
+            paths: _,
+            methods,
+            headers,
+            cookies,
+            query,
+            grpc,
+            peers,
+            client_ip,
+            not,
+        } = self;
+        (methods.is_empty() || methods.iter().any(|method| method == request.intended_method()))
+            && headers
                 .iter()
                 .all(|(name, value)| value.holds(request.headers.all(name.as_str())))
-            && self.cookies.iter().all(|(name, value)| {
+            && cookies.iter().all(|(name, value)| {
                 value.holds(request.cookies().filter(|(n, _)| *n == name.as_bytes()).map(|(_, v)| v))
             })
-            && self.query.iter().all(|(name, value)| {
+            && query.iter().all(|(name, value)| {
                 let parameters = query::parameters(request.query().unwrap_or_default());
                 value.holds(parameters.filter(|(n, _)| n[..] == *name.as_bytes()).map(|(_, v)| v))
             })
-            && (self.grpc.is_empty() || self.grpc.iter().any(|grpc| grpc.holds(request)))
-            && (self.client_ip.is_empty()
+            && (grpc.is_empty() || grpc.iter().any(|grpc| grpc.holds(request)))
+            && (client_ip.is_empty()
                 || connection
                     .source_ip()
-                    .is_some_and(|ip| self.client_ip.iter().any(|range| range.contains(ip))))
-            && (self.peers.is_empty()
+                    .is_some_and(|ip| client_ip.iter().any(|range| range.contains(ip))))
+            && (peers.is_empty()
                 || connection
                     .peer()
-                    .is_some_and(|peer| self.peers.iter().any(|pattern| pattern.matches(&peer))))
-            && !self.not.as_ref().is_some_and(|not| not.holds(request, connection))
+                    .is_some_and(|peer| peers.iter().any(|pattern| pattern.matches(&peer))))
+            && !not.as_ref().is_some_and(|not| not.holds(request, connection))
     }
 }
 

@@ -130,14 +130,27 @@ fn asks_no_more(earlier: &Match, later: &Match) -> bool {
     fn all_of<T: PartialEq>(earlier: &[T], later: &[T]) -> bool {
         earlier.iter().all(|e| later.contains(e))
     }
-    any_of(&earlier.methods, &later.methods, |e, l| e == l)
-        && any_of(&earlier.grpc, &later.grpc, |e, l| {
+    // Taken apart, so that a new condition cannot be forgotten here.
+    let Match {
+        hosts: _,
+        paths: _,
+        methods,
+        headers,
+        cookies,
+        query,
+        grpc,
+        peers,
+        client_ip,
+        not,
+    } = earlier;
+    any_of(methods, &later.methods, |e, l| e == l)
+        && any_of(grpc, &later.grpc, |e, l| {
             e.service == l.service && (e.method.is_none() || e.method == l.method)
         })
-        && any_of(&earlier.peers, &later.peers, |e, l| e == l)
-        && any_of(&earlier.client_ip, &later.client_ip, |e, l| e.covers(l))
-        && all_of(&earlier.headers, &later.headers)
-        && all_of(&earlier.cookies, &later.cookies)
-        && all_of(&earlier.query, &later.query)
-        && (earlier.not.is_none() || earlier.not == later.not)
+        && any_of(peers, &later.peers, |e, l| e == l)
+        && any_of(client_ip, &later.client_ip, |e, l| e.covers(l))
+        && all_of(headers, &later.headers)
+        && all_of(cookies, &later.cookies)
+        && all_of(query, &later.query)
+        && (not.is_none() || *not == later.not)
 }
