@@ -4,6 +4,7 @@
 //! that one reading finds every fault. A derived decoder would stop at the first.
 
 mod address;
+mod assertion;
 mod authenticators;
 mod callout;
 mod document;
@@ -13,19 +14,28 @@ mod json;
 mod matching;
 mod names;
 mod node;
+mod place;
 mod read;
 mod require;
 mod rules;
+mod secret;
+mod secrets;
+mod service;
 mod sink;
 mod suggest;
 mod unit;
 mod url;
+mod write;
 #[cfg(feature = "cli")]
 pub mod yaml;
 
+pub use assertion::signing;
 pub use fault::{Fault, Faults, Mark};
+pub use secrets::{Secrets, secrets};
 
+use crate::authn::api_key::ApiKeys;
 use crate::policy::Policy;
+use sink::Sink;
 
 /// 10,000 rules of the usual length are 2 to 4 MiB. Twice that is room; a policy is parsed in
 /// every worker of Envoy, which holds its listeners meanwhile.
@@ -42,6 +52,18 @@ pub struct Parsed {
 pub fn parse(bytes: &[u8]) -> Result<Parsed, Faults> {
     within_limit(bytes.len())?;
     document::read(&json::read(bytes)?)
+}
+
+/// A list of API keys as `keys.inline` has it, from elsewhere.
+pub fn api_keys(bytes: &[u8]) -> Result<ApiKeys, Faults> {
+    within_limit(bytes.len())?;
+    let root = json::read(bytes)?;
+    let sink = Sink::default();
+    sink::duplicates(&root, &sink);
+    match authenticators::api_keys(&sink, &root) {
+        Ok(keys) if sink.is_empty() => Ok(keys),
+        _ => Err(sink.into_faults(&root)),
+    }
 }
 
 fn within_limit(bytes: usize) -> Result<(), Faults> {

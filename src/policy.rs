@@ -1,7 +1,18 @@
 //! The parsed nouns of a policy. Everything here is checked: a value of these types can be used
 //! without looking back at the text it came from. `config` builds them, `decide` reads them.
 
+mod assertion;
+mod authenticator;
+
+pub use assertion::{AssertedAudience, Assertion};
+pub use authenticator::{
+    ApiKey, ApiKeySource, Authenticator, AuthenticatorKind, GateToken, Jwt, KeySource, Mtls, Place, Remote, Secret,
+    TokenPlace,
+};
+
 use crate::authz::Require;
+use crate::breaker::BreakerPolicy;
+use crate::cache::CachePolicy;
 use crate::header::{HeaderName, NamePattern, NameSet};
 use crate::identity::IdentityHeader;
 use crate::request::PathLeniency;
@@ -22,8 +33,13 @@ pub struct Policy {
     pub index: RuleIndex,
     /// What is removed from every request, whatever rule it meets.
     pub strip: Strip,
-    /// The identity headers of all rules: never taken from a service's answer.
+    /// The identity headers of all rules and the headers of assertions: never taken from a service's answer.
     pub identity: NameSet,
+    /// Those of `identity`, which most rules share: one list for all of them.
+    pub identity_headers: Arc<[IdentityHeader]>,
+    /// All of them, by their slots.
+    pub authenticators: Vec<Arc<Authenticator>>,
+    pub assertion: Option<Assertion>,
 }
 
 /// What is told of decisions besides the log line and the counters.
@@ -103,7 +119,21 @@ pub struct Gate {
     pub require: Require,
     /// The global identity headers, then the rule's own.
     pub identity: Arc<[IdentityHeader]>,
+    /// Whom this rule's assertions are for; None: as `Policy::assertion` says.
+    pub audience: Option<AssertedAudience>,
     pub preflight: Preflight,
+    pub forget: Forget,
+}
+
+/// What a request makes the filter forget, once it is allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forget {
+    #[default]
+    Nothing,
+    /// Logout: what is remembered of this caller and its credential.
+    Credential,
+    /// What the query names; the filter answers itself.
+    Requested,
 }
 
 /// What a missing or bad credential means.
@@ -120,27 +150,6 @@ pub enum Preflight {
     Deny,
     /// A CORS preflight goes to the upstream without a credential, which browsers never send with it.
     Pass,
-}
-
-#[derive(Debug)]
-pub struct Authenticator {
-    pub name: Arc<str>,
-    pub kind: AuthenticatorKind,
-}
-
-#[derive(Debug)]
-pub enum AuthenticatorKind {
-    Callout(Callout),
-}
-
-/// Where a credential may stand in a request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Place {
-    Header(HeaderName),
-    /// A cookie by its name; cookie names are case-sensitive (RFC 6265).
-    Cookie(String),
-    /// All cookies whose name begins so.
-    CookiePrefix(String),
 }
 
 /// An authenticator that asks a service.
@@ -165,6 +174,10 @@ pub struct Callout {
     pub accept: Accept,
     pub on_deny: OnDeny,
     pub on_failure: OnFailure,
+    /// None: every request asks.
+    pub cache: Option<CachePolicy>,
+    /// None: the service is asked however often it failed.
+    pub breaker: Option<BreakerPolicy>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,20 +1,29 @@
 //! `authenticators`, and which of their credentials a rule lets through.
 
+mod api_key;
+mod claims;
+mod gate;
+pub mod jwt;
+mod keys;
+mod mtls;
+
+pub use api_key::list as api_keys;
+
 use super::callout;
 use super::identity::Union;
 use super::names;
 use super::node::{Entry, Node, quoted};
-use super::read::{Fields, Known, all};
+use super::read::{Fields, Known, all, either};
 use super::sink::{Checked, Faulted, Sink};
-use crate::header::{HeaderName, NamePattern};
-use crate::policy::{Authenticator, AuthenticatorKind, Callout, Place};
+use crate::header::NamePattern;
+use crate::policy::{Authenticator, AuthenticatorKind, Place, TokenPlace};
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 const KINDS: Known = Known {
-    now: &["callout"],
-    later: &["jwt", "api_key", "mtls", "gate"],
+    now: &["callout", "jwt", "api_key", "mtls", "gate"],
+    later: &[],
 };
 /// Each has a name in metrics, and the credentials of all are looked for in every request.
 const MOST: usize = 256;
@@ -36,7 +45,8 @@ struct Credentials {
 }
 
 impl<'a> Authenticators<'a> {
-    pub fn read(sink: &Sink, node: Option<&'a Node>, union: &Union) -> Self {
+    /// `verified_peers`: the operator's word that the listener validates client certificates.
+    pub fn read(sink: &Sink, warnings: &Sink, node: Option<&'a Node>, union: &Union, verified_peers: bool) -> Self {
         let mut by_name = HashMap::new();
         let mut in_order = Vec::new();
         let entries = node.map_or(Ok(&[][..]), |node| {
@@ -45,7 +55,9 @@ impl<'a> Authenticators<'a> {
         });
         for entry in entries.unwrap_or_default() {
             if !by_name.contains_key(entry.key.as_str()) {
-                by_name.insert(entry.key.as_str(), authenticator(sink, entry, union));
+                let slot = in_order.len();
+                let known = authenticator((sink, warnings), entry, union, verified_peers, slot);
+                by_name.insert(entry.key.as_str(), known);
                 in_order.push(entry);
             }
         }
@@ -71,45 +83,57 @@ impl<'a> Authenticators<'a> {
             let found = self.by_name.get(name).ok_or_else(|| self.unknown(sink, item, name))?;
             Ok(ByName(found.clone()?))
         })?;
-        let earlier = found.len().saturating_sub(1);
+        let found: Vec<Arc<Authenticator>> = found.into_iter().map(|asked| asked.0).collect();
         let items = sink.items(node)?;
-        let misplaced = found.iter().zip(items).take(earlier).map(|(asked, item)| {
-            let AuthenticatorKind::Callout(_) = asked.0.kind;
-            let name = &asked.0.name;
-            Err(sink.fault(item, format!("{name} is a callout, and a callout stands only last")))
+        let misplaced = items.iter().enumerate().filter_map(|(position, item)| {
+            let (earlier, rest) = found.split_at_checked(position)?;
+            let (asked, later) = rest.split_first()?;
+            misplaced(asked, earlier, later).map(|message| Err(sink.fault(item, message)))
         });
         all(misplaced).map(|_: Vec<()>| ())?;
-        Ok(found.into_iter().map(|asked| asked.0).collect())
+        Ok(found)
     }
 
     /// `asked`: None where the rule asks nobody.
     pub fn stripped(&self, asked: Option<&[Arc<Authenticator>]>) -> Arc<[Place]> {
-        match asked {
-            Some(asked) => self.credentials.stripped(asked.iter()),
-            None => self.credentials.stripped(self.by_name.values().flatten()),
-        }
+        let forwarded = match asked {
+            // A place that two of them share goes on only where both say so.
+            Some(asked) => &places(asked.iter(), true) - &places(asked.iter(), false),
+            None => places(self.by_name.values().flatten(), true),
+        };
+        self.credentials.stripped(forwarded)
+    }
+
+    /// Those without a fault, in the order of the policy.
+    pub fn all(&self) -> Vec<Arc<Authenticator>> {
+        let found = self
+            .in_order
+            .iter()
+            .filter_map(|entry| self.by_name.get(entry.key.as_str()));
+        found.flatten().cloned().collect()
     }
 
     /// Patterns of the headers that allowing answers set for the upstream.
     pub fn accepted(&self) -> Vec<NamePattern> {
-        let accepted = self.by_name.values().flatten().flat_map(|known| {
-            let AuthenticatorKind::Callout(callout) = &known.kind;
-            callout.accept.headers.iter().cloned()
-        });
-        accepted.collect()
+        let callouts = self.by_name.values().flatten().filter_map(|known| known.callout());
+        callouts
+            .flat_map(|callout| callout.accept.headers.iter().cloned())
+            .collect()
     }
 
     /// The headers in which credentials may stand, `cookie` included.
     pub fn credential_headers(&self) -> impl Iterator<Item = NamePattern> {
-        let places = self
-            .by_name
-            .values()
-            .flatten()
-            .flat_map(|known| places(callout_of(known)));
-        places.filter_map(|place| match place {
+        self.places().filter_map(|place| match place {
             Place::Header(name) => Some(NamePattern::Exact(names::fold(&name))),
             Place::Cookie(_) | Place::CookiePrefix(_) => NamePattern::parse("cookie").ok(),
+            Place::Query(_) => None,
         })
+    }
+
+    /// Where the credentials of all may stand.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        let known = self.by_name.values().flatten();
+        known.flat_map(|known| known.places().into_owned())
     }
 
     /// Those that no rule asks.
@@ -151,23 +175,13 @@ impl std::hash::Hash for ByName {
 
 impl Credentials {
     fn of<'a>(authenticators: impl Iterator<Item = &'a Arc<Authenticator>>) -> Self {
-        let withheld = authenticators
-            .map(|known| callout_of(known))
-            .filter(|callout| !callout.forward)
-            .flat_map(places)
-            .collect();
         Self {
-            withheld,
+            withheld: places(authenticators, false),
             lists: Cell::default(),
         }
     }
 
-    fn stripped<'a>(&self, asked: impl Iterator<Item = &'a Arc<Authenticator>>) -> Arc<[Place]> {
-        let forwarded: BTreeSet<Place> = asked
-            .map(|known| callout_of(known))
-            .filter(|callout| callout.forward)
-            .flat_map(places)
-            .collect();
+    fn stripped(&self, forwarded: BTreeSet<Place>) -> Arc<[Place]> {
         let mut lists = self.lists.take();
         let list = lists
             .entry(forwarded)
@@ -178,46 +192,96 @@ impl Credentials {
     }
 }
 
-fn callout_of(authenticator: &Authenticator) -> &Callout {
-    let AuthenticatorKind::Callout(callout) = &authenticator.kind;
-    callout
+/// Of those that forward their credential, or of those that do not.
+fn places<'a>(authenticators: impl Iterator<Item = &'a Arc<Authenticator>>, forwarding: bool) -> BTreeSet<Place> {
+    authenticators
+        .filter(|known| known.forwards() == forwarding)
+        .flat_map(|known| known.places().into_owned())
+        .collect()
 }
 
-/// A callout that is always asked may look at anything; what it goes by is nearly always this.
-fn places(callout: &Callout) -> Vec<Place> {
-    match &callout.credential {
-        Some(places) => places.clone(),
-        None => HeaderName::parse("authorization")
-            .map(Place::Header)
-            .into_iter()
-            .collect(),
+/// What is wrong with where `asked` stands in a rule.
+fn misplaced(asked: &Authenticator, earlier: &[Arc<Authenticator>], later: &[Arc<Authenticator>]) -> Option<String> {
+    let name = &asked.name;
+    if asked.callout().is_some() && !later.is_empty() {
+        return Some(format!("{name} is a callout, and a callout stands only last"));
+    }
+    let hiding = earlier.iter().find_map(|other| Some((other, hides(other, asked)?)));
+    hiding.map(|(other, why)| format!("{name} is never reached: {} {why}", other.name))
+}
+
+/// Why nothing that `later` would take comes past `earlier`.
+fn hides(earlier: &Authenticator, later: &Authenticator) -> Option<String> {
+    match (&earlier.kind, &later.kind) {
+        (AuthenticatorKind::Jwt(one), AuthenticatorKind::Jwt(other))
+            if one.verification.issuer == other.verification.issuer =>
+        {
+            Some(format!(
+                "decides about tokens of the issuer {}",
+                quoted(&one.verification.issuer)
+            ))
+        }
+        (AuthenticatorKind::ApiKey(one), AuthenticatorKind::ApiKey(other)) => {
+            let taken = other.from.iter().all(|place| one.from.contains(place));
+            taken.then(|| "decides about whatever stands in its places".into())
+        }
+        // Behind a prefix something is left for others.
+        (AuthenticatorKind::ApiKey(one), AuthenticatorKind::Callout(other)) => {
+            let whole = |token: &&TokenPlace| !matches!(token, TokenPlace::Header { prefix, .. } if !prefix.is_empty());
+            let taken: Vec<Place> = one.from.iter().filter(whole).map(TokenPlace::place).collect();
+            let all = other.credential.as_ref()?.iter().all(|place| taken.contains(place));
+            all.then(|| "decides about whatever stands in its places".into())
+        }
+        (AuthenticatorKind::Gate(one), AuthenticatorKind::Gate(other)) if one.header == other.header => {
+            Some(format!("decides about {}", one.header.as_str()))
+        }
+        _ => None,
     }
 }
 
-fn authenticator(sink: &Sink, entry: &Entry, union: &Union) -> Checked<Arc<Authenticator>> {
+fn authenticator(
+    (sink, warnings): (&Sink, &Sink),
+    entry: &Entry,
+    union: &Union,
+    verified_peers: bool,
+    slot: usize,
+) -> Checked<Arc<Authenticator>> {
     let name = label(&entry.key).map_err(|message| sink.fault_at(&entry.node, entry.at, message));
     let fields = Fields::of(sink, &entry.node, &KINDS)?;
-    let kinds: Vec<&str> = KINDS
+    let given: Vec<&str> = KINDS
         .now
         .iter()
-        .chain(KINDS.later)
         .copied()
         .filter(|kind| fields.get(kind).is_some())
         .collect();
-    let kind = match kinds.as_slice() {
+    let one = match given.as_slice() {
         [_] => Ok(()),
-        [] => Err(sink.fault(&entry.node, "exactly one kind is needed: callout")),
+        [] => {
+            let kinds = either(KINDS.now.iter().copied());
+            Err(sink.fault(&entry.node, format!("exactly one kind is needed: {kinds}")))
+        }
         _ => {
-            let kinds = kinds.join(" and ");
+            let kinds = given.join(" and ");
             Err(sink.fault(&entry.node, format!("exactly one kind is needed, found {kinds}")))
         }
     };
-    let callout = fields.optional("callout", |node| callout::read(sink, node, union));
-    kind?;
+    // Each that is given is read, whatever stands beside it.
+    let kinds = all(KINDS.now.iter().filter_map(|kind| {
+        let node = fields.get(kind)?;
+        Some(match *kind {
+            "jwt" => jwt::read(sink, warnings, node).map(AuthenticatorKind::Jwt),
+            "api_key" => api_key::read(sink, node).map(AuthenticatorKind::ApiKey),
+            "mtls" => mtls::read(sink, node, verified_peers).map(AuthenticatorKind::Mtls),
+            "gate" => gate::read(sink, warnings, node, verified_peers).map(AuthenticatorKind::Gate),
+            _ => callout::read(sink, node, union).map(|callout| AuthenticatorKind::Callout(callout.into())),
+        })
+    }));
+    one?;
     name?;
     Ok(Arc::new(Authenticator {
         name: entry.key.as_str().into(),
-        kind: AuthenticatorKind::Callout(fields.or_postponed(callout?)?),
+        slot,
+        kind: fields.or_postponed(kinds?.pop())?,
     }))
 }
 

@@ -1,16 +1,21 @@
 //! `authenticators.NAME.callout`
 
 mod answer;
-mod place;
+mod breaker;
+mod cache;
 mod retry;
 mod send;
 mod target;
 
 use super::identity::Union;
+use super::names;
 use super::node::Node;
-use super::read::{Fields, Known, not_yet};
+use super::place;
+use super::read::{Fields, Known, all, not_yet};
 use super::sink::{Checked, Sink};
-use crate::policy::{Callout, OnFailure, Protocol};
+use crate::cache::CachePolicy;
+use crate::header::Folded;
+use crate::policy::{Callout, OnFailure, Place, Protocol};
 use std::time::Duration;
 
 const FIELDS: Known = Known {
@@ -31,8 +36,10 @@ const FIELDS: Known = Known {
         "accept",
         "on_deny",
         "on_failure",
+        "cache",
+        "breaker",
     ],
-    later: &["cache", "breaker"],
+    later: &[],
 };
 
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -49,7 +56,7 @@ pub fn read(sink: &Sink, node: &Node, union: &Union) -> Checked<Callout> {
         .required("timeout", ": write 500ms, or what a caller can wait")
         .and_then(|node| sink.duration(node, SHORTEST..=LONGEST));
     let retry = fields.optional("retry", |node| retry::read(sink, node, timeout));
-    let credential = fields.optional("credential", |node| place::read(sink, node));
+    let credential = fields.optional("credential", |node| place::all(sink, node));
     let forward = fields.optional("forward", |node| sink.flag(node));
     let send = send::read(sink, fields.get("send"), protocol);
     let allow_status = answer::allow_status(sink, fields.get("allow_status"), protocol);
@@ -59,6 +66,11 @@ pub fn read(sink: &Sink, node: &Node, union: &Union) -> Checked<Callout> {
     let accept = fields.optional("accept", |node| answer::accept(sink, node, union));
     let on_deny = answer::on_deny(sink, fields.get("on_deny"));
     let on_failure = on_failure(sink, &fields);
+    let cache = fields.optional("cache", |node| cache::read(sink, node));
+    let breaker = fields.optional("breaker", |node| breaker::read(sink, node));
+    let credential = credential?;
+    let cache = cache?;
+    tells_callers_apart(sink, &fields, cache.as_ref(), credential.as_deref())?;
     let target = target?;
     Ok(Callout {
         protocol: protocol?,
@@ -67,7 +79,7 @@ pub fn read(sink: &Sink, node: &Node, union: &Union) -> Checked<Callout> {
         path: target.path,
         timeout: timeout?,
         retry: retry?,
-        credential: credential?,
+        credential,
         forward: forward?.unwrap_or(false),
         send: send?,
         allow_status: allow_status?,
@@ -75,7 +87,39 @@ pub fn read(sink: &Sink, node: &Node, union: &Union) -> Checked<Callout> {
         accept: accept?.unwrap_or_default(),
         on_deny: on_deny?,
         on_failure: on_failure?,
+        cache,
+        breaker: breaker?,
     })
+}
+
+/// Else one caller would be answered as another.
+fn tells_callers_apart(
+    sink: &Sink,
+    fields: &Fields,
+    cache: Option<&CachePolicy>,
+    credential: Option<&[Place]>,
+) -> Checked<()> {
+    let (Some(node), Some(cache)) = (fields.get("cache"), cache) else {
+        return Ok(());
+    };
+    let is_credential = |name: &Folded| match credential {
+        // Where the policy names no place, it stands here.
+        None => name.as_bytes() == b"authorization",
+        Some(places) => places.iter().any(|place| match place {
+            Place::Header(header) => names::fold(header) == *name,
+            Place::Cookie(_) | Place::CookiePrefix(_) => name.as_bytes() == b"cookie",
+            Place::Query(_) => false,
+        }),
+    };
+    let ignored = cache.ignored.headers.iter();
+    let faults = ignored.filter(|name| is_credential(&names::fold(name))).map(|name| {
+        let message = format!(
+            "ignores {}, which is the credential: callers are told apart by it",
+            name.as_str()
+        );
+        Err(sink.fault(node, message))
+    });
+    all(faults).map(|_: Vec<()>| ())
 }
 
 fn protocol(sink: &Sink, node: &Node) -> Checked<Protocol> {

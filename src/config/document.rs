@@ -1,6 +1,7 @@
 //! The document as a whole: a tree becomes a policy, or all that is wrong with it.
 
 use super::Parsed;
+use super::assertion;
 use super::authenticators::Authenticators;
 use super::fault::Faults;
 use super::identity::{self, Global, Union};
@@ -8,7 +9,7 @@ use super::node::{Node, Value, quoted};
 use super::read::{Fields, Known, all};
 use super::rules::{self, Scope};
 use super::sink::{Checked, Sink, duplicates};
-use crate::policy::{AccessFields, Action, Log, Mode, Policy, Rule};
+use crate::policy::{AccessFields, Action, Log, Mode, Place, Policy, Rule};
 use crate::rule::RuleIndex;
 use crate::strip::Strip;
 use std::collections::HashSet;
@@ -59,7 +60,9 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     let verified_peers = fields.optional("listener", |node| verified_peers(sink, node));
     let union = Union::of(sink, root);
     let global = fields.optional("identity", |node| identity::global(sink, node));
-    let authenticators = Authenticators::read(sink, fields.get("authenticators"), &union);
+    // Where the word itself is faulty, what relies on it is not.
+    let word = verified_peers.map_or(true, |word| word.unwrap_or(false));
+    let authenticators = Authenticators::read(sink, warnings, fields.get("authenticators"), &union, word);
     let shared: Arc<[_]> = match &global {
         Ok(Some(global)) => global.headers.clone().into(),
         _ => Arc::default(),
@@ -69,20 +72,24 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
         authenticators: &authenticators,
         identity: &shared,
         defaults: fields.optional("defaults", |node| rules::defaults(sink, node)),
-        // Where the word itself is faulty, what relies on it is not.
-        verified_peers: verified_peers.map_or(true, |word| word.unwrap_or(false)),
+        verified_peers: word,
     };
     let defaults = rules::check_defaults(&scope);
     let rules = fields
         .required("rules", ": a request that no rule matches is refused")
         .and_then(|node| rules::read(&scope, node));
+    let shown = logs_no_credential(sink, &fields, &authenticators);
     let (settings, rules) = (settings?, rules?);
+    shown?;
     verified_peers?;
     defaults?;
     warn_of_unused(warnings, &authenticators, &rules);
-    let strip = strip(&union, &authenticators, global?.unwrap_or_default());
+    let mut global = global?.unwrap_or_default();
+    let assertion = global.assertion.take();
+    let strip = strip(&union, &authenticators, global);
     if let Some(node) = fields.get("rules") {
         callers_word(sink, node, &rules, &strip)?;
+        assertion::audiences(sink, node, &rules, assertion.as_ref())?;
     }
     Ok(Policy {
         revision: settings.revision,
@@ -91,7 +98,10 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
         index: RuleIndex::build(rules.iter().map(|rule| &rule.matcher)),
         rules,
         strip,
+        identity_headers: shared,
         identity: union.patterns().collect(),
+        authenticators: authenticators.all(),
+        assertion,
     })
 }
 
@@ -193,6 +203,25 @@ fn log(sink: &Sink, node: &Node) -> Checked<Log> {
             subject: access.contains(&"subject"),
         },
     })
+}
+
+/// A parameter that holds a credential is no text for a log.
+fn logs_no_credential(sink: &Sink, fields: &Fields, authenticators: &Authenticators) -> Checked<()> {
+    let query = fields.get("log").and_then(|log| match &log.value {
+        Value::Map(entries) => entries.iter().find(|entry| entry.key == "query"),
+        _ => None,
+    });
+    let Some(Value::List(items)) = query.map(|entry| &entry.node.value) else {
+        return Ok(());
+    };
+    let credentials: HashSet<Place> = authenticators.places().collect();
+    let shown = items.iter().filter_map(|item| {
+        let name = item.text()?;
+        let message = format!("{} holds a credential, and logs would show it", quoted(name));
+        let holds = credentials.contains(&Place::Query(name.to_owned()));
+        holds.then(|| Err(sink.fault(item, message)))
+    });
+    all(shown).map(|_: Vec<()>| ())
 }
 
 fn verified_peers(sink: &Sink, node: &Node) -> Checked<bool> {

@@ -1,26 +1,28 @@
 //! `identity`: the headers that tell upstreams who calls, and what else is removed.
 
+use super::assertion;
 use super::names;
 use super::node::{Entry, Node, Value, quoted};
 use super::read::{Fields, Known, all};
 use super::sink::{Checked, Sink};
 use crate::header::{Folded, HeaderName, NamePattern};
 use crate::identity::{IdentityHeader, Template};
+use crate::policy::{AssertedAudience, Assertion};
 use crate::strip::OVERRIDE_HEADERS;
 use std::collections::{HashMap, HashSet};
 
 const GLOBAL: Known = Known {
-    now: &["headers", "strip", "keep"],
-    later: &["assertion"],
+    now: &["headers", "strip", "keep", "assertion"],
+    later: &[],
 };
 const RULES: Known = Known {
-    now: &["headers"],
+    now: &["headers", "audience"],
     later: &[],
 };
 /// Each is looked for among the headers of every request.
 const MOST: usize = 256;
 
-/// The identity headers of all rules: every one is removed from every request.
+/// The identity headers of all rules and the headers of assertions: every one is removed from every request.
 #[derive(Default)]
 pub struct Union {
     names: Vec<(HeaderName, Folded)>,
@@ -33,6 +35,7 @@ pub struct Global {
     pub headers: Vec<IdentityHeader>,
     pub strip: Vec<NamePattern>,
     pub keep: Vec<NamePattern>,
+    pub assertion: Option<Assertion>,
 }
 
 impl Union {
@@ -52,6 +55,7 @@ impl Union {
             let own = headers(field(owner, "identity"));
             one_name_each(sink, own, &mut spelled, Some(&global));
         }
+        assertions(sink, root, &mut spelled);
         let mut names: Vec<_> = spelled.into_iter().map(|(f, name)| (name, f)).collect();
         names.sort_unstable();
         if names.len() > MOST {
@@ -90,18 +94,35 @@ pub fn global(sink: &Sink, node: &Node) -> Checked<Global> {
         Ok(_) => fields.optional("keep", |node| keep(sink, node, stripped)),
         Err(faulted) => Err(faulted),
     };
+    let assertion = fields.optional("assertion", |node| assertion::read(sink, node));
     Ok(Global {
+        assertion: assertion?,
         headers: headers?.unwrap_or_default(),
         keep: keep?.unwrap_or_default(),
         strip: strip?.unwrap_or_default(),
     })
 }
 
-/// `identity` of a rule: added to the global headers.
-pub fn rules_own(sink: &Sink, node: &Node) -> Checked<Vec<IdentityHeader>> {
+/// `identity` of a rule.
+#[derive(Default)]
+pub struct Own {
+    /// Added to the global headers.
+    pub headers: Vec<IdentityHeader>,
+    /// In place of that of `identity.assertion`.
+    pub audience: Option<AssertedAudience>,
+}
+
+pub fn rules_own(sink: &Sink, node: &Node) -> Checked<Own> {
     let fields = Fields::of(sink, node, &RULES)?;
-    let node = fields.required("headers", "")?;
-    identity_headers(sink, node)
+    if fields.get("headers").is_none() && fields.get("audience").is_none() {
+        fields.required("headers", "")?;
+    }
+    let headers = fields.optional("headers", |node| identity_headers(sink, node));
+    let audience = fields.optional("audience", |node| sink.parsed(node, AssertedAudience::parse));
+    Ok(Own {
+        headers: headers?.unwrap_or_default(),
+        audience: audience?,
+    })
 }
 
 fn identity_headers(sink: &Sink, node: &Node) -> Checked<Vec<IdentityHeader>> {
@@ -155,6 +176,31 @@ fn covers(wide: &NamePattern, narrow: &NamePattern) -> bool {
         (NamePattern::Suffix(wide), NamePattern::Suffix(narrow)) => narrow.as_bytes().ends_with(wide.as_bytes()),
         _ => false,
     }
+}
+
+/// An assertion stands in a header of its own: an earlier gate's may be where ours will be.
+fn assertions(sink: &Sink, root: &Node, spelled: &mut HashMap<Folded, HeaderName>) {
+    let own = field(root, "identity").and_then(|identity| field(identity, "assertion"));
+    let authenticators = match field(root, "authenticators").map(|node| &node.value) {
+        Some(Value::Map(entries)) => entries.as_slice(),
+        _ => &[],
+    };
+    let earlier = authenticators.iter().filter_map(|entry| field(&entry.node, "gate"));
+    let nodes = earlier.chain(own).filter_map(|node| field(node, "header"));
+    let mut found = Vec::new();
+    for node in nodes {
+        let Some(name) = node.text().and_then(|text| HeaderName::parse(text).ok()) else {
+            continue;
+        };
+        match spelled.get(&names::fold(&name)) {
+            Some(other) => {
+                let message = format!("{} tells who calls in plain text: choose another name", other.as_str());
+                sink.fault(node, message);
+            }
+            None => found.push(name),
+        }
+    }
+    spelled.extend(found.into_iter().map(|name| (names::fold(&name), name)));
 }
 
 fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {

@@ -1,6 +1,7 @@
 //! Reading nodes: what is expected, and a fault when it is something else.
 
 use super::node::{Entry, Node, Value, quoted};
+use super::secret::VISIBLE;
 use super::sink::{Checked, Faulted, Sink};
 use super::unit;
 use std::collections::HashSet;
@@ -33,7 +34,10 @@ impl<'a> Fields<'a> {
             if known.later.contains(&name) {
                 postponed = Some(sink.fault_at(&entry.node, entry.at, not_yet()));
             } else if !known.now.contains(&name) {
-                let hint = sink.hint(name, known.now.iter().chain(known.later).copied());
+                let hint = match is_secret(name) {
+                    true => format!(": {VISIBLE}, so no secret stands in it"),
+                    false => sink.hint(name, known.now.iter().chain(known.later).copied()),
+                };
                 let message = format!("unknown field {}{hint}", quoted(name));
                 sink.fault_at(node, entry.at, message);
             }
@@ -73,6 +77,11 @@ impl<'a> Fields<'a> {
     pub fn optional<T>(&self, name: &str, read: impl FnOnce(&'a Node) -> Checked<T>) -> Checked<Option<T>> {
         self.get(name).map(read).transpose()
     }
+}
+
+/// Where somebody looks for a place for a secret. What stands there is shown nowhere.
+fn is_secret(name: &str) -> bool {
+    ["key", "secret", "private_key", "client_secret", "password", "token"].contains(&name)
 }
 
 /// What `experiments` and its like say until their version comes.
@@ -166,7 +175,7 @@ impl Sink {
             return Err(self.unitless(node, format!("{number}{unit}")));
         }
         let value = self.parsed(node, unit::duration)?;
-        self.within(node, value, &allowed, |value| format!("{value:?}"))
+        self.within(node, value, &allowed, unit::shown_duration)
     }
 
     pub fn size(&self, node: &Node, allowed: RangeInclusive<u64>) -> Checked<u64> {

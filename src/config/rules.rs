@@ -29,8 +29,9 @@ const RULE: Known = Known {
         "cors",
         "mode",
         "paths_raw",
+        "forget",
     ],
-    later: &["rate_limit", "experiments", "upstream", "forget"],
+    later: &["rate_limit", "experiments", "upstream"],
 };
 /// Where a policy grows past this it is several policies; the limit keeps an update of the filter,
 /// which holds up a worker of Envoy, well below a second.

@@ -18,6 +18,16 @@ pub fn size(text: &str) -> Result<u64, String> {
     bytes(text).ok_or_else(|| format!("{} is no size: write 512B, 8KiB or 16MiB", quoted(text)))
 }
 
+/// `60s`, `24h`, `1ms`
+pub fn shown_duration(duration: Duration) -> String {
+    const HOUR: u64 = 3600;
+    match (duration.as_secs(), duration.subsec_nanos()) {
+        (0, 0) => "0s".into(),
+        (secs, 0) if secs.is_multiple_of(HOUR) => format!("{}h", secs / HOUR),
+        _ => format!("{duration:?}"),
+    }
+}
+
 /// In the largest unit that divides it.
 pub fn shown_size(bytes: u64) -> String {
     let largest = SIZE_UNITS

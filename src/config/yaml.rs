@@ -2,12 +2,11 @@
 //! what reaches Envoy is one JSON document.
 
 mod scalar;
-mod write;
 
 use super::fault::{Fault, Faults, Mark};
 use super::node::{Entry, MAX_DEPTH, Node, TOO_DEEP, Value, quoted};
 use super::sink::{Sink, duplicates};
-use super::{Parsed, document, json, within_limit};
+use super::{Parsed, document, json, within_limit, write};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
 /// The text in a bootstrap that stands for the policy.

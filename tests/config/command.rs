@@ -46,7 +46,7 @@ fn check() {
             1,
             String::new(),
             "-:5:7: mode: unknown word \"off\": write enforce or observe\n\
-             -:49:11: rules[1].refuse: expected the number 403, 404, 410, 451 or 503, found the number 402\n"
+             -:81:11: rules[1].refuse: expected the number 403, 404, 410, 451 or 503, found the number 402\n"
                 .into()
         )
     );
@@ -84,6 +84,49 @@ fn build_into() {
     assert_eq!(errors, "-: no text is exactly ${MESHGATE_POLICY}\n");
 }
 
+/// The key in `NAME`, in that of the policy.
+#[track_caller]
+fn jwks(policy: &str, key: &str) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_meshgate"))
+        .args(["jwks", policy])
+        .env("MESHGATE_SIGNING_KEY", key)
+        .output()
+        .expect("the binary");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (
+        output.status.code().expect("a status"),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn a_new_signing_key_is_one_and_another_each_time() {
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/base.yaml");
+    let kid = || {
+        let (status, key, complaint) = meshgate(&["key", "new", "--signing"], "");
+        assert_eq!((status, complaint.as_str()), (0, ""));
+        let (status, set, complaint) = jwks(policy, &key);
+        assert_eq!((status, complaint.as_str()), (0, ""));
+        let set: serde_json::Value = serde_json::from_str(&set).expect("JSON");
+        let keys = set["keys"].as_array().expect("keys");
+        assert_eq!((keys.len(), keys[0]["alg"].as_str()), (1, Some("ES256")));
+        assert_eq!(keys[0].get("d"), None);
+        keys[0]["kid"].as_str().expect("a kid").to_owned()
+    };
+    assert_ne!(kid(), kid());
+    let secret = "MIGHAgEAMBMGByqGSM49AgEGCC";
+    let (status, set, complaint) = jwks(policy, secret);
+    assert_eq!((status, set.as_str()), (1, ""));
+    let why = "identity.assertion.keys[0].env: the variable MESHGATE_SIGNING_KEY holds no private key in PEM";
+    assert_eq!(complaint, format!("{policy}: {why}\n"));
+    let without = meshgate(&["jwks", "-"], "version: 1\nrules: [{ name: a, refuse: 404 }]\n");
+    assert_eq!(
+        without,
+        (1, String::new(), "-: there is no identity.assertion\n".into())
+    );
+}
+
 #[test]
 fn usage() {
     for arguments in [
@@ -94,6 +137,8 @@ fn usage() {
         &["build", "-", "--into"],
         &["build", "-", "--into", "-"],
         &["explain", "a"],
+        &["jwks"],
+        &["key", "old", "--signing"],
     ] {
         let (status, output, errors) = meshgate(arguments, "");
         assert_eq!((status, output.as_str()), (2, ""), "{arguments:?}");
@@ -106,4 +151,19 @@ fn usage() {
     assert!(status == 0 && output.starts_with("usage: "));
     let version = concat!("meshgate ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(meshgate(&["--version"], ""), (0, version.into(), String::new()));
+}
+
+#[test]
+fn a_new_key_is_one_and_another_each_time() {
+    let key = || {
+        let (status, key, complaint) = meshgate(&["key", "new"], "");
+        assert_eq!((status, complaint), (0, String::new()));
+        key
+    };
+    let keys = [key(), key()];
+    assert_ne!(keys[0], keys[1]);
+    for key in keys {
+        assert!(::meshgate::cache::SealKey::parse(&key).is_some(), "{key}");
+    }
+    assert_eq!(meshgate(&["key", "old"], "").0, 2);
 }

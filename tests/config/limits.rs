@@ -174,7 +174,7 @@ fn lists_that_every_request_meets_are_short() {
     assert_eq!(
         faults(yaml::parse(&text)),
         [
-            "259 identity headers, at most 256: each is removed from every request",
+            "260 identity headers, at most 256: each is removed from every request",
             "authenticators.account.callout.credential: 17 entries, at most 16: each is looked for in every request",
             "authenticators.account.callout.accept.to_client: 65 entries, at most 64: each is compared with every header of a reply",
         ]

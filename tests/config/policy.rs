@@ -1,12 +1,16 @@
 //! What a fine policy becomes.
 
 use super::BASE;
+use meshgate::authn::api_key::KnownKey;
+use meshgate::authn::jwt::{Algorithm, Audiences, ClaimSource, TokenType};
+use meshgate::authn::{Claim, ClaimPath};
 use meshgate::config::yaml;
-use meshgate::header::NamePattern;
+use meshgate::header::{HeaderName, NamePattern};
 use meshgate::policy::{
-    Action, AllowStatus, Anonymous, Authenticator, AuthenticatorKind, Authority, Callout, Forwarded, Mode, OnFailure,
-    Place, Policy, Preflight, Protocol, Rule, RuleMode,
+    Action, AllowStatus, Anonymous, ApiKeySource, Authenticator, AuthenticatorKind, Authority, Callout, Forwarded,
+    KeySource, Mode, OnFailure, Place, Policy, Preflight, Protocol, Remote, Rule, RuleMode, TokenPlace,
 };
+use meshgate::time::UnixTime;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +26,8 @@ fn authenticators(rule: &Rule) -> &[Arc<Authenticator>] {
 
 #[track_caller]
 fn callout(rule: &Rule) -> &Callout {
-    let AuthenticatorKind::Callout(callout) = &authenticators(rule).last().expect("one").kind;
-    callout
+    let asked = authenticators(rule).last().expect("one");
+    asked.callout().expect("a callout")
 }
 
 /// A policy of one callout, `fields` beside what each must have.
@@ -140,7 +144,7 @@ fn defaults_fill_absent_fields_whole() {
     assert_eq!(tenants.preflight, Preflight::Pass);
     assert_eq!(tenants.anonymous, Anonymous::Deny);
     let proxied = policy.rules[3].gate().expect("a gate");
-    assert_eq!(&*proxied.authenticators[0].name, "proxy");
+    assert_eq!(&*proxied.authenticators[8].name, "proxy");
     assert_eq!(proxied.anonymous, Anonymous::AllowMissing);
     assert_eq!(policy.rules[3].mode, RuleMode::Shadow);
     assert!(matches!(policy.rules[0].action, Action::Public));
@@ -158,8 +162,9 @@ fn identity_is_the_global_and_then_the_rules() {
     assert_eq!(names(4), ["x-user-id", "x-user-groups"]);
 }
 
-/// `account` withholds `authorization` and `session*`; `proxy`, which names no credential and
-/// forwards what it has, lets `authorization` through on its own rules.
+/// `account` withholds `authorization` and `session*`; `proxy`, which names no credential and forwards
+/// what it has, would let `authorization` through, but `employee` of the same rule does not. Nobody
+/// withholds `api_key` of the query.
 #[test]
 fn credentials_stop_here() {
     let policy = parse(BASE);
@@ -168,13 +173,24 @@ fn credentials_stop_here() {
             Place::Header(name) => name.as_str().to_owned(),
             Place::Cookie(name) => name.clone(),
             Place::CookiePrefix(name) => format!("{name}*"),
+            Place::Query(name) => format!("?{name}"),
         });
         shown.collect()
     };
-    assert_eq!(places(4), ["authorization", "session*"]);
-    assert_eq!(places(2), ["authorization", "session*"]);
-    assert_eq!(places(3), ["session*"]);
-    assert_eq!(places(0), ["session*"]);
+    let all = ["authorization", "x-api-key", "id_token", "session*", "?access_token"];
+    assert_eq!(places(4), all);
+    assert_eq!(places(2), all);
+    assert_eq!(places(3), all);
+    assert_eq!(places(0), all[1..]);
+    let alone = parse(&BASE.replace(
+        "[edge, employee, customer, legacy, pinned, partner, reseller, workload, proxy]",
+        "[proxy]",
+    ));
+    assert!(
+        !alone.rules[3]
+            .strip_credentials
+            .contains(&policy.rules[3].strip_credentials[0])
+    );
     assert!(Arc::ptr_eq(
         &policy.rules[2].strip_credentials,
         &policy.rules[4].strip_credentials
@@ -182,10 +198,165 @@ fn credentials_stop_here() {
 }
 
 #[test]
+fn a_jwt_is_what_it_says() {
+    let policy = parse(BASE);
+    let jwt = |at: usize| match &authenticators(&policy.rules[3])[at].kind {
+        AuthenticatorKind::Jwt(jwt) => jwt.clone(),
+        other => panic!("{other:?}"),
+    };
+    let path = |text: &str| Some(ClaimPath(vec![text.into()]));
+    let header = |prefix: &str| TokenPlace::Header {
+        name: HeaderName::parse("authorization").expect("a name"),
+        prefix: prefix.into(),
+    };
+    let employee = jwt(1);
+    assert_eq!(employee.verification.issuer, "https://id.example.com");
+    assert_eq!(employee.verification.audiences, Audiences::Listed(vec!["api".into()]));
+    assert_eq!(
+        employee.from,
+        [
+            header("Bearer "),
+            TokenPlace::Cookie("id_token".into()),
+            TokenPlace::Query("access_token".into())
+        ]
+    );
+    let KeySource::Remote(remote) = &employee.keys else {
+        panic!("{:?}", employee.keys)
+    };
+    assert_eq!(
+        *remote,
+        Remote {
+            cluster: "outbound|443||id.example.com".into(),
+            authority: "id.example.com:443".into(),
+            path: "/jwks.json".into(),
+            timeout: Duration::from_secs(2),
+            refresh: Duration::from_secs(600),
+        }
+    );
+    assert_eq!(
+        employee.verification.principal,
+        ClaimSource {
+            subject: ClaimPath(vec!["sub".into()]),
+            groups: Some(ClaimPath(vec!["realm_access".into(), "roles".into()])),
+            scopes: path("scope"),
+            claims: vec![
+                ("tenant".into(), ClaimPath(vec!["tenant_id".into()])),
+                ("roles".into(), ClaimPath(vec!["https://x/roles".into()])),
+            ],
+            members_of: None,
+        }
+    );
+    assert_eq!(employee.verification.max_lifetime, Some(Duration::from_secs(86_400)));
+
+    // What is not said has the default of the contract.
+    let customer = jwt(2);
+    assert_eq!(customer.verification.audiences, Audiences::Any);
+    assert_eq!(customer.verification.algorithms, [Algorithm::RS256, Algorithm::ES256]);
+    assert_eq!(customer.from, [header("Bearer ")]);
+    assert_eq!(customer.verification.principal.subject, ClaimPath(vec!["sub".into()]));
+    assert_eq!(customer.verification.principal.groups, None);
+    assert_eq!(customer.verification.clock_skew, Duration::from_secs(30));
+    assert_eq!(
+        (customer.verification.max_lifetime, customer.max_remembered),
+        (None, 10_000)
+    );
+    assert!(!customer.forward);
+    let KeySource::Discovery(metadata) = &customer.keys else {
+        panic!("{:?}", customer.keys)
+    };
+    assert_eq!(metadata.path, "/realms/a/.well-known/openid-configuration");
+    assert_eq!(metadata.timeout, Duration::from_secs(2));
+
+    let legacy = jwt(3);
+    assert_eq!(legacy.verification.algorithms, [Algorithm::HS256]);
+    assert!(matches!(&legacy.keys, KeySource::Secret(secret) if secret.env == "LEGACY_SECRET"));
+    let KeySource::Inline(set) = jwt(4).keys else {
+        panic!("not inline")
+    };
+    let [key] = set.keys() else { panic!("{set:?}") };
+    assert!(key.fits(Algorithm::ES256));
+}
+
+#[test]
+fn keys_certificates_and_gates_are_what_they_say() {
+    let policy = parse(BASE);
+    let kind = |at: usize| &authenticators(&policy.rules[3])[at].kind;
+    let AuthenticatorKind::ApiKey(partner) = kind(5) else {
+        panic!("{:?}", kind(5))
+    };
+    let ApiKeySource::Inline(keys) = &partner.keys else {
+        panic!("{partner:?}")
+    };
+    let object = [
+        ("name".to_owned(), Claim::Scalar("gold".into())),
+        ("parts".to_owned(), Claim::List(vec!["a".into(), "true".into()])),
+    ];
+    assert_eq!(keys.len(), 2);
+    assert_eq!(
+        keys.find(b"abc"),
+        Some(&KnownKey {
+            id: "acme-1".into(),
+            subject: "acme".into(),
+            expires: Some(UnixTime::from_secs(1_798_761_600)),
+            groups: vec!["partners".into()],
+            scopes: vec!["orders.read".into()],
+            claims: vec![
+                ("tenant".into(), Claim::Scalar("acme".into())),
+                ("level".into(), Claim::Scalar("3".into())),
+                ("plan".into(), Claim::Object(object.into())),
+            ],
+        })
+    );
+    let AuthenticatorKind::ApiKey(reseller) = kind(6) else {
+        panic!("{:?}", kind(6))
+    };
+    assert!(matches!(&reseller.keys, ApiKeySource::Remote(remote) if remote.path == "/keys?all") && reseller.forward);
+    let AuthenticatorKind::Mtls(workload) = kind(7) else {
+        panic!("{:?}", kind(7))
+    };
+    assert!(workload.peers[0].matches("spiffe://cluster.local/ns/shop/sa/cart"));
+    let AuthenticatorKind::Gate(edge) = kind(0) else {
+        panic!("{:?}", kind(0))
+    };
+    assert_eq!(
+        (edge.header.as_str(), &*edge.verification.issuer),
+        ("x-identity", "meshgate")
+    );
+    assert_eq!(edge.verification.audiences, Audiences::Listed(vec!["mesh".into()]));
+    assert_eq!(edge.verification.typ, TokenType::Assertion);
+    assert_eq!(edge.peers.len(), 1);
+}
+
+#[test]
+fn the_assertion_is_what_it_says() {
+    let assertion = parse(BASE).assertion.expect("one");
+    assert_eq!(assertion.header.as_str(), "x-identity");
+    assert_eq!(
+        (assertion.algorithm, assertion.ttl),
+        (Algorithm::ES256, Duration::from_secs(60))
+    );
+    assert_eq!(assertion.keys[0].env, "MESHGATE_SIGNING_KEY");
+    assert_eq!((&*assertion.issuer, &*assertion.audience.of("a")), ("meshgate", "mesh"));
+    assert_eq!(assertion.jwks_path.as_deref(), Some("/.well-known/meshgate/jwks.json"));
+}
+
+/// The headers of assertions go as identity headers do, whoever sets them.
+#[test]
+fn assertions_are_stripped() {
+    for other in ["x-identity", "x-earlier"] {
+        let policy = parse(&BASE.replace("gate: { header: x-identity", &format!("gate: {{ header: {other}")));
+        for name in ["x-identity", "x_identity", other] {
+            assert!(policy.strip.takes(name.as_bytes()), "{name}");
+            assert!(policy.identity.contains(name.as_bytes()), "{name}");
+        }
+    }
+}
+
+#[test]
 fn warnings() {
     let text = BASE
         .replace("mode: enforce\n", "mode: observe\n")
-        .replace("  authenticate: [proxy]\n", "");
+        .replace("workload, proxy]\n", "workload]\n");
     let parsed = yaml::parse(&text).expect("a policy");
     let warnings: Vec<String> = parsed.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -194,5 +365,18 @@ fn warnings() {
             "mode: observe: nothing is refused, stripped or changed",
             "authenticators.proxy: no rule asks this authenticator"
         ]
+    );
+}
+
+/// An issuer's set may hold keys that are for something else.
+#[test]
+fn a_key_that_is_not_used_is_a_warning() {
+    let (before, behind) = BASE.split_once("{ keys: [{ kty: EC,").expect("the inline key");
+    let text = format!("{before}{{ keys: [{{ kty: RSA, use: enc, n: AQAB, e: AQAB }}, {{ kty: EC,{behind}");
+    let parsed = yaml::parse(&text).expect("a policy");
+    let warnings: Vec<String> = parsed.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["authenticators.pinned.jwt.keys.inline.keys[0]: this key is not used: use is not sig"]
     );
 }

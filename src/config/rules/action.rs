@@ -2,12 +2,13 @@
 //! asks and does not say itself is taken from `defaults`, whole fields at a time.
 
 use super::Scope;
+use crate::authz::Require;
 use crate::config::identity;
 use crate::config::node::{Node, Value};
 use crate::config::read::{Fields, Known, all};
 use crate::config::require::{self, Around};
 use crate::config::sink::{Checked, Faulted, Sink};
-use crate::policy::{Action, Anonymous, Authenticator, Gate, Preflight};
+use crate::policy::{Action, Anonymous, Authenticator, Forget, Gate, Preflight};
 use crate::rule::Match;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ const CORS: Known = Known {
     later: &[],
 };
 /// What a rule asks of its callers: nothing of it stands where nobody is asked.
-const OF_CALLERS: [&str; 4] = ["anonymous", "require", "identity", "cors"];
+const OF_CALLERS: [&str; 5] = ["anonymous", "require", "identity", "cors", "forget"];
 
 pub fn action(scope: &Scope, fields: &Fields, name: &str, matcher: Option<&Match>) -> Checked<Action> {
     let authenticate = fields.get("authenticate");
@@ -49,7 +50,9 @@ pub fn action(scope: &Scope, fields: &Fields, name: &str, matcher: Option<&Match
         authenticators: names_in(node),
         verified_peers: scope.verified_peers,
     };
-    gate(scope, fields, asked, &around).map(Action::Authenticate)
+    let gate = gate(scope, fields, asked, &around)?;
+    only_by_post(scope.sink, fields, &gate, matcher)?;
+    Ok(Action::Authenticate(gate))
 }
 
 pub fn defaults<'a>(sink: &'a Sink, node: &'a Node) -> Checked<Fields<'a>> {
@@ -134,16 +137,40 @@ fn gate(scope: &Scope, fields: &Fields, asked: Checked<Vec<Arc<Authenticator>>>,
         .map(|node| identity::rules_own(sink, node))
         .transpose();
     let preflight = or_default("cors").map(|node| preflight(sink, node)).transpose();
+    let forget = fields.optional("forget", |node| forget(sink, node));
+    let own = own.map(Option::unwrap_or_default);
+    let asked = asked?;
+    remembers(sink, fields, &asked)?;
     Ok(Gate {
-        authenticators: asked?,
+        authenticators: asked,
         anonymous: anonymous?.unwrap_or(Anonymous::Deny),
+        forget: forgets(
+            sink,
+            fields,
+            forget?.unwrap_or_default(),
+            require.as_ref().ok().and_then(Option::as_ref),
+        )?,
         require: require?.unwrap_or_default(),
-        identity: match own? {
-            Some(own) => scope.identity.iter().cloned().chain(own).collect(),
-            None => Arc::clone(scope.identity),
+        identity: match &own {
+            Ok(own) if !own.headers.is_empty() => scope.identity.iter().chain(&own.headers).cloned().collect(),
+            _ => Arc::clone(scope.identity),
         },
+        audience: own?.audience,
         preflight: preflight?.unwrap_or(Preflight::Deny),
     })
+}
+
+/// A logout that logs nobody out.
+fn remembers(sink: &Sink, fields: &Fields, asked: &[Arc<Authenticator>]) -> Checked<()> {
+    let has_cache = |known: &Arc<Authenticator>| known.callout().is_some_and(|callout| callout.cache.is_some());
+    match fields.get("forget").filter(|node| node.text() == Some("credential")) {
+        Some(node) if !asked.iter().any(has_cache) => {
+            let message =
+                "none of the rule's authenticators remembers answers: forget drops what a callout's cache holds";
+            Err(sink.fault(node, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Also where one of them has a fault.
@@ -170,6 +197,36 @@ fn preflight(sink: &Sink, node: &Node) -> Checked<Preflight> {
     let node = fields.required("preflight", ": write pass or deny")?;
     sink.word(node, &[("deny", Preflight::Deny), ("pass", Preflight::Pass)])
 }
+
+/// One who may make the filter forget others is somebody of whom something is asked.
+fn forgets(sink: &Sink, fields: &Fields, forget: Forget, require: Option<&Require>) -> Checked<Forget> {
+    match (forget, fields.get("forget")) {
+        (Forget::Requested, Some(node)) if require.is_none_or(Require::is_empty) => {
+            let message = "requested lets whoever calls forget anybody: add require, which says who may";
+            Err(sink.fault(node, message))
+        }
+        _ => Ok(forget),
+    }
+}
+
+/// What a link could do to whoever is signed in is no operator's request.
+fn only_by_post(sink: &Sink, fields: &Fields, gate: &Gate, matcher: Option<&Match>) -> Checked<()> {
+    let methods = matcher.map_or(&[][..], |matcher| &matcher.methods);
+    match fields.get("forget") {
+        Some(node) if gate.forget == Forget::Requested && methods.iter().ne(["POST"]) => {
+            Err(sink.fault(node, "requested takes POST alone: write match: { methods: [POST] }"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn forget(sink: &Sink, node: &Node) -> Checked<Forget> {
+    sink.word(
+        node,
+        &[("credential", Forget::Credential), ("requested", Forget::Requested)],
+    )
+}
+
 fn default_authenticate(scope: &Scope, node: &Node) -> Checked<Vec<Arc<Authenticator>>> {
     if node.text() == Some("none") {
         let message = "none is no default: each public rule says so itself";
