@@ -1,8 +1,16 @@
 //! Who calls. Each authenticator says *known*, *refused* or *not mine*.
 
+pub mod api_key;
 pub mod callout;
 pub mod credential;
+pub(crate) mod json;
+pub mod jwt;
+pub mod keys;
+pub mod mtls;
+pub mod token;
 
+use crate::policy::Callout;
+use jwt::TokenFault;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -77,7 +85,7 @@ impl Principal {
 /// Who is calling, as far as anybody said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
-    Known(Principal),
+    Known(Arc<Principal>),
     Nobody(WhyNobody),
 }
 
@@ -89,6 +97,81 @@ pub enum WhyNobody {
     Refused,
     /// The service could not be asked and `on_failure: allow` lets the request go on.
     ServiceFailed(callout::CalloutFailure),
+}
+
+/// What one authenticator of a rule says of a request.
+#[derive(Debug)]
+pub enum Finding<'a> {
+    Known {
+        principal: Arc<Principal>,
+        /// The credential's own name, for logs.
+        credential_id: Option<Arc<str>>,
+    },
+    /// Its credential is there and no good: nobody else is asked.
+    Refused {
+        fault: CredentialFault,
+        credential_id: Option<Arc<str>>,
+    },
+    /// None of its places holds anything.
+    NotMine,
+    /// What is there may be the credential of another authenticator; the fault is told where no other knows
+    /// the caller.
+    OfAnother(CredentialFault),
+    /// Its credential is there, and the keys to check it with are not.
+    KeysUnavailable,
+    Ask {
+        callout: &'a Arc<Callout>,
+        /// Whether the credential is there; a callout may be asked without.
+        present: bool,
+    },
+}
+
+impl Finding<'_> {
+    pub fn refused(fault: CredentialFault) -> Self {
+        Self::Refused {
+            fault,
+            credential_id: None,
+        }
+    }
+}
+
+/// What is wrong with a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialFault {
+    /// A scheme without its token.
+    Empty,
+    UnknownKey,
+    ExpiredKey,
+    /// A certificate that fits none of the patterns.
+    UnknownPeer,
+    /// An assertion that comes from somebody whose assertions are not taken.
+    UntrustedPeer,
+    Token(TokenFault),
+}
+
+impl CredentialFault {
+    pub fn all() -> impl Iterator<Item = Self> {
+        let own = [
+            Self::Empty,
+            Self::UnknownKey,
+            Self::ExpiredKey,
+            Self::UnknownPeer,
+            Self::UntrustedPeer,
+        ];
+        own.into_iter().chain(TokenFault::ALL.map(Self::Token))
+    }
+
+    /// The word for logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Empty => "empty_credential",
+            Self::UnknownKey => "unknown_key",
+            Self::ExpiredKey => "expired_key",
+            Self::UnknownPeer => "unknown_peer",
+            Self::UntrustedPeer => "untrusted_peer",
+            Self::Token(fault) => fault.word(),
+        }
+    }
 }
 
 impl Caller {

@@ -143,6 +143,16 @@ impl Request {
         }
     }
 
+    /// [`Self::target`] less the parameters of the query that `drop` names, decoded.
+    pub fn target_without(&self, drop: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+        let mut target = self.path.as_ref()?.as_str().as_bytes().to_vec();
+        if let Some(kept) = self.query().and_then(|query| query::without(query, drop)) {
+            target.push(b'?');
+            target.extend(kept);
+        }
+        Some(target)
+    }
+
     /// Whether `:path` came as [`Self::target`] says it.
     pub fn target_as_sent(&self) -> bool {
         let sent = self.headers.first(":path").map(|target| split_query(target).0);

@@ -1,8 +1,13 @@
 //! Where credentials stand in a request, and whether they say one thing only.
 
-use crate::header::{Edits, Headers, folds_alike};
+use super::token;
+use crate::cache::CredentialTag;
+use crate::header::{Edits, folds_alike};
 use crate::policy::Place;
-use crate::request::{Request, cookie};
+use crate::request::{Request, cookie, query};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
 
 /// A place that holds what two readers could read as two credentials, or as different ones (400).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +26,11 @@ pub fn present(places: &[Place], request: &Request) -> Result<bool, Ambiguous> {
                     _ => return Err(Ambiguous(place.clone())),
                 }
             }
-            _ => one_of_each(place, request)?,
+            Place::Cookie(_) | Place::CookiePrefix(_) => one_of_each(place, request)?,
+            Place::Query(name) => match token::in_query(name.as_bytes(), request) {
+                Ok(held) => held.is_some(),
+                Err(token::Twice) => return Err(Ambiguous(place.clone())),
+            },
         };
     }
     Ok(any)
@@ -29,7 +38,7 @@ pub fn present(places: &[Place], request: &Request) -> Result<bool, Ambiguous> {
 
 /// Envoy joins repeated `authorization` headers by a comma before a filter sees them. So a comma is
 /// fine only inside a scheme's parameters: `name=value` each (RFC 9110 section 11.4).
-fn is_one_credential(value: &[u8]) -> bool {
+pub(super) fn is_one_credential(value: &[u8]) -> bool {
     // The service would be asked about another text: calls carry UTF-8 only.
     if std::str::from_utf8(value).is_err() {
         return false;
@@ -95,18 +104,90 @@ fn one_of_each(place: &Place, request: &Request) -> Result<bool, Ambiguous> {
 }
 
 impl Place {
+    /// `name`: decoded.
+    fn takes_parameter(&self, name: &[u8]) -> bool {
+        matches!(self, Self::Query(parameter) if name == parameter.as_bytes())
+    }
+
     pub fn takes_cookie(&self, name: &[u8]) -> bool {
         match self {
-            Self::Header(_) => false,
+            Self::Header(_) | Self::Query(_) => false,
             Self::Cookie(cookie) => name == cookie.as_bytes(),
             Self::CookiePrefix(prefix) => name.starts_with(prefix.as_bytes()),
         }
     }
 }
 
+/// Tells this request's credentials from all others, the same in every VM.
+pub fn tag(places: &[Place], request: &Request) -> CredentialTag {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    for (name, value) in request.headers.iter() {
+        if places
+            .iter()
+            .any(|place| matches!(place, Place::Header(n) if n.as_str().as_bytes() == name))
+        {
+            part(name);
+            part(value);
+        }
+    }
+    for (name, value) in request.cookies() {
+        if places.iter().any(|place| place.takes_cookie(name)) {
+            part(name);
+            part(value);
+        }
+    }
+    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(hash.finalize());
+    CredentialTag(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+}
+
+/// When the first of the credentials ends that is a JWT, in milliseconds since the Unix epoch. Nothing is verified:
+/// an answer can only be forgotten the earlier by it.
+pub fn end_ms(places: &[Place], request: &Request) -> Option<u64> {
+    let headers = request.headers.iter().filter(|(name, _)| {
+        places
+            .iter()
+            .any(|place| matches!(place, Place::Header(n) if n.as_str().as_bytes() == *name))
+    });
+    let cookies = request
+        .cookies()
+        .filter(|(name, _)| places.iter().any(|place| place.takes_cookie(name)));
+    let values = headers.chain(cookies).map(|(_, value)| value);
+    values
+        .filter_map(|value| jwt_end_ms(value.rsplit(|b| *b == b' ').next()?))
+        .min()
+}
+
+/// `exp` of RFC 7519 section 4.1.4, in whole or broken seconds.
+fn jwt_end_ms(token: &[u8]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        exp: f64,
+    }
+    let mut parts = token.split(|b| *b == b'.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || payload.len() > MAX_PAYLOAD_BYTES {
+        return None;
+    }
+    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    // Saturating: a negative or absurd number ends now, or never.
+    Some((claims.exp * 1000.0) as u64)
+}
+
+/// Envoy takes no header beyond 60 KiB unless told so.
+const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
+
 /// Takes the credentials out of what the upstream gets, headers in every spelling that a server
 /// which folds names would read as one.
-pub fn strip(places: &[Place], headers: &Headers, edits: &mut Edits) {
+pub fn strip(places: &[Place], request: &Request, edits: &mut Edits) {
+    let headers = &*request.headers;
+    if let Some(target) = target_without(places, request) {
+        edits.set(b":path", target);
+    }
     let is_header = |name: &[u8]| {
         places
             .iter()
@@ -131,6 +212,17 @@ pub fn strip(places: &[Place], headers: &Headers, edits: &mut Edits) {
             kept => edits.set(b"cookie", kept),
         }
     }
+}
+
+/// Path and query without the parameters that are credentials; None where there is none of them.
+pub fn target_without(places: &[Place], request: &Request) -> Option<Vec<u8>> {
+    if !places.iter().any(|place| matches!(place, Place::Query(_))) {
+        return None;
+    }
+    let is_credential = |name: &[u8]| places.iter().any(|place| place.takes_parameter(name));
+    let mut names = request.query().into_iter().flat_map(query::parameters);
+    let holds = names.any(|(name, _)| is_credential(&name));
+    holds.then(|| request.target_without(is_credential)).flatten()
 }
 
 /// The cookies that are credentials, as one `cookie` header for the service.
@@ -194,7 +286,10 @@ mod tests {
         ];
         let strip = |pairs: &[(&str, &str)]| {
             let mut edits = Edits::default();
-            super::strip(&places, &pairs.iter().copied().collect(), &mut edits);
+            let message = [(":method", "GET"), (":authority", "a"), (":path", "/?a=1&key=2")];
+            let message = message.iter().chain(pairs).copied().collect();
+            let request = Request::parse(std::sync::Arc::new(message)).expect("fine");
+            super::strip(&places, &request, &mut edits);
             edits
         };
         let edits = strip(&[("authorization", "x"), ("cookie", "a=1; session=2"), ("cookie", "b=3")]);

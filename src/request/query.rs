@@ -19,6 +19,14 @@ pub fn raw_parameters(query: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]
         })
 }
 
+/// The query without the parameters that `drop` names, decoded; None where nothing is left.
+pub fn without(query: &[u8], drop: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+    let gone = |part: &[u8]| raw_parameters(part).next().is_some_and(|(name, _)| drop(&decode(name)));
+    let kept: Vec<&[u8]> = query.split(|b| *b == b'&').filter(|part| !gone(part)).collect();
+    let kept = kept.join(&b'&');
+    (!kept.is_empty()).then_some(kept)
+}
+
 pub fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
     if !raw.iter().any(|b| matches!(b, b'%' | b'+')) {
         return Cow::Borrowed(raw);
@@ -45,6 +53,21 @@ pub fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rest_stays_as_it_was() {
+        let without = |query: &[u8]| super::without(query, |name| name == b"key");
+        for (query, kept) in [
+            (&b"key=1"[..], None),
+            (b"key", None),
+            (b"a=1&key=2&b=%2F", Some(&b"a=1&b=%2F"[..])),
+            (b"%6bey=2&keys=3&&x", Some(b"keys=3&&x")),
+            (b"Key=1", Some(b"Key=1")),
+            (b"key=1&key=2", None),
+        ] {
+            assert_eq!(without(query).as_deref(), kept);
+        }
+    }
 
     #[test]
     fn decoded_in_order() {

@@ -1,0 +1,76 @@
+//! A token taken apart. Nothing in it is true yet.
+
+use super::base64url;
+use super::fault::TokenFault;
+use crate::authn::json::{self, Json, Object};
+use std::borrow::Cow;
+
+/// Envoy takes 60 KiB for all headers together, and real tokens have 1 to 4 KiB.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// Levels of header and claims. `resource_access.{client}.roles`, the deepest in common use, has four; what
+/// reads them recurses.
+pub const MAX_DEPTH: usize = 16;
+
+/// A JWS in compact serialisation (RFC 7515 section 7.1) whose header and payload are JSON objects.
+#[derive(Debug)]
+pub struct Unverified<'t> {
+    pub(super) header: Object,
+    pub(super) claims: Object,
+    token: Cow<'t, [u8]>,
+    /// How much of it is header and payload.
+    message: usize,
+    pub(super) signature: Vec<u8>,
+}
+
+impl<'t> Unverified<'t> {
+    /// Looks at form only: what a header asks for is its issuer's affair, and the issuer may be another
+    /// authenticator's.
+    pub fn read(token: impl Into<Cow<'t, [u8]>>) -> Result<Self, TokenFault> {
+        let token = token.into();
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenFault::TooLarge);
+        }
+        let [header, payload, signature] = parts(&token)?;
+        Ok(Self {
+            header: object(header, TokenFault::Header)?,
+            claims: object(payload, TokenFault::Payload)?,
+            signature: base64url(signature).ok_or(TokenFault::Encoding)?,
+            message: header.len() + 1 + payload.len(),
+            token,
+        })
+    }
+
+    /// Header and payload as they were sent.
+    pub(super) fn message(&self) -> &[u8] {
+        self.token.get(..self.message).unwrap_or_default()
+    }
+
+    /// `iss`, as the token itself has it.
+    pub fn issuer(&self) -> Option<&str> {
+        self.claims.get("iss").and_then(Json::text)
+    }
+}
+
+/// An empty signature is left to whoever looks at the algorithm.
+fn parts(token: &[u8]) -> Result<[&[u8]; 3], TokenFault> {
+    let mut split = token.split(|b| *b == b'.');
+    match (split.next(), split.next(), split.next(), split.count()) {
+        (Some(header), Some(payload), Some(signature), 0) if !header.is_empty() && !payload.is_empty() => {
+            Ok([header, payload, signature])
+        }
+        // RFC 7516 section 9: five parts are a JWE.
+        (_, _, Some(_), 2) => Err(TokenFault::Encrypted),
+        _ => Err(TokenFault::NotCompact),
+    }
+}
+
+fn object(part: &[u8], otherwise: TokenFault) -> Result<Object, TokenFault> {
+    let bytes = base64url(part).ok_or(TokenFault::Encoding)?;
+    match json::read(&bytes, MAX_DEPTH) {
+        Ok(Json::Object(members)) => Ok(members),
+        Ok(_) | Err(json::JsonFault::Syntax) => Err(otherwise),
+        Err(json::JsonFault::Duplicate) => Err(TokenFault::DuplicateMember),
+        Err(json::JsonFault::TooDeep) => Err(TokenFault::TooDeep),
+    }
+}
