@@ -5,7 +5,8 @@ mod encode;
 pub use encode::{decode_list, decode_scalar, encode_element, encode_scalar};
 
 use crate::authn::{Claim, ClaimPath, Principal};
-use crate::header::HeaderName;
+use crate::header::{Field, HeaderName};
+use std::sync::Arc;
 
 /// A header and how it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,19 @@ pub enum Part {
     Groups,
     Scopes,
     Claim(ClaimPath),
+}
+
+/// What the upstream is told of this caller. A name that stands twice is set last as the rule says.
+pub fn headers(headers: &[IdentityHeader], principal: &Principal) -> Result<Arc<[Field]>, TooLong> {
+    let mut fields = Vec::with_capacity(headers.len());
+    for header in headers {
+        if let Some(value) = header.template.render(principal)? {
+            let name = header.name.as_str().as_bytes();
+            fields.retain(|(other, _): &Field| other != name);
+            fields.push((name.to_vec(), value.into_bytes()));
+        }
+    }
+    Ok(fields.into())
 }
 
 /// A rendered value was over [`MAX_VALUE_BYTES`]: it is refused, never cut.

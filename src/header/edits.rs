@@ -1,6 +1,7 @@
 //! What changes in a message on its way.
 
 use super::Field;
+use std::sync::Arc;
 
 /// Removals come first, then sets, then additions: a removed name may be set again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub struct Edits {
     pub remove: Vec<Vec<u8>>,
     /// Replaces every value of the name.
     pub set: Vec<Field>,
+    /// Set as well: what says who calls, made once for many requests of one caller.
+    pub identity: Option<Arc<[Field]>>,
     /// Stands beside what is there.
     pub add: Vec<Field>,
 }
@@ -20,13 +23,22 @@ impl Edits {
 
     /// How many single changes these are.
     pub fn len(&self) -> usize {
-        self.remove.len() + self.set.len() + self.add.len()
+        self.remove.len() + self.sets().count() + self.add.len()
     }
 
     pub fn remove(&mut self, name: &[u8]) {
         if !self.remove.iter().any(|other| other == name) {
             self.remove.push(name.to_vec());
         }
+    }
+
+    /// All that is set.
+    pub fn sets(&self) -> impl Iterator<Item = &Field> + Clone {
+        self.set.iter().chain(self.identity.as_deref().unwrap_or_default())
+    }
+
+    pub fn is_set(&self, name: &[u8]) -> bool {
+        self.sets().any(|(other, _)| other == name)
     }
 
     /// The last value set under a name stands.
@@ -37,11 +49,9 @@ impl Edits {
 
     /// The whole message after the edits, for a host that sets all headers in one call.
     pub fn apply<'a>(&'a self, headers: &'a super::Headers) -> Vec<(&'a [u8], &'a [u8])> {
-        let gone = |name: &[u8]| {
-            self.remove.iter().any(|other| other == name) || self.set.iter().any(|(other, _)| other == name)
-        };
+        let gone = |name: &[u8]| self.remove.iter().any(|other| other == name) || self.is_set(name);
         let kept = headers.iter().filter(|(name, _)| !gone(name));
-        let new = self.set.iter().chain(&self.add);
+        let new = self.sets().chain(&self.add);
         kept.chain(new.map(|(name, value)| (&name[..], &value[..]))).collect()
     }
 }

@@ -7,6 +7,7 @@ use crate::header::{Field, Headers, NamePattern, NameSet};
 use crate::policy::{AllowStatus, Authenticator, Callout, DenyHeaders, ListSource, PrincipalSource};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What came back.
 #[derive(Debug)]
@@ -17,8 +18,6 @@ pub enum Answer {
         body: Option<Vec<u8>>,
     },
     Failure(CalloutFailure),
-    /// The request's own body is longer than the policy lets be sent.
-    BodyTooLarge,
 }
 
 /// A denial's page; a longer one is replaced by our own, since Envoy holds it in memory whole.
@@ -45,6 +44,12 @@ pub enum CalloutFailure {
     /// The rule sends the body, and the proxy showed none within a second: the filter lacks
     /// `allow_on_headers_stop_iteration: true`.
     BodyUnseen,
+    /// The service failed so often that nobody is asked for now.
+    BreakerOpen {
+        retry_after: Duration,
+    },
+    /// As many as the policy allows wait for answers already, and more are to be refused.
+    TooManyWaiting,
     /// The host call itself failed.
     Host,
 }
@@ -62,6 +67,8 @@ impl CalloutFailure {
         "garbled",
         "bad_answer",
         "body_unseen",
+        "breaker_open",
+        "too_many_waiting",
         "host",
     ];
 
@@ -77,6 +84,8 @@ impl CalloutFailure {
             Self::Garbled => "garbled",
             Self::BadAnswer(_) => "bad_answer",
             Self::BodyUnseen => "body_unseen",
+            Self::BreakerOpen { .. } => "breaker_open",
+            Self::TooManyWaiting => "too_many_waiting",
             Self::Host => "host",
         }
     }
@@ -97,7 +106,45 @@ impl CalloutFailure {
                 "no body arrived within 1 s: the filter needs allow_on_headers_stop_iteration: true beside send.body"
                     .into()
             }
+            Self::BreakerOpen { .. } => "the service failed too often: its breaker is open".into(),
+            Self::TooManyWaiting => "max_waiting requests wait for an answer of the service already".into(),
             Self::Host => "the proxy refused the call".into(),
+        }
+    }
+
+    /// Whether the service itself is away, as far as can be told: known callers may then keep their last
+    /// answer. Any other error of a service is of the one request that met it: whoever can provoke one must
+    /// not be able to live on by it.
+    pub fn is_outage(self) -> bool {
+        match self {
+            Self::NoHost
+            | Self::ConnectFailure
+            | Self::Timeout
+            | Self::Reset
+            | Self::BadResponse
+            | Self::UnknownCluster
+            | Self::BreakerOpen { .. }
+            | Self::ServerError(502..=504) => true,
+            Self::ServerError(_)
+            | Self::Garbled
+            | Self::BadAnswer(_)
+            | Self::BodyUnseen
+            | Self::TooManyWaiting
+            | Self::Host => false,
+        }
+    }
+
+    /// Whether a call was made, or tried.
+    pub fn was_asked(self) -> bool {
+        !matches!(self, Self::BodyUnseen | Self::BreakerOpen { .. } | Self::TooManyWaiting)
+    }
+
+    /// When it is worth another try, for `Retry-After`: whole seconds, at least one.
+    pub fn retry_after_s(self) -> Option<u64> {
+        match self {
+            Self::BreakerOpen { retry_after } => Some(retry_after.as_millis().div_ceil(1000).max(1) as u64),
+            Self::TooManyWaiting => Some(1),
+            _ => None,
         }
     }
 }
@@ -119,6 +166,20 @@ pub struct Accepted {
     /// Names the service wants removed (`x-envoy-auth-headers-to-remove`).
     pub remove: Vec<Vec<u8>>,
     pub to_client: Vec<Field>,
+    /// What the identity headers of all rules say of the caller, where that was made already.
+    pub identity: Option<Arc<[Field]>>,
+}
+
+impl Accepted {
+    pub const fn nothing() -> Self {
+        Self {
+            set: Vec::new(),
+            append: Vec::new(),
+            remove: Vec::new(),
+            to_client: Vec::new(),
+            identity: None,
+        }
+    }
 }
 
 /// `identity`: the names of identity headers, never taken from an answer.
@@ -130,13 +191,7 @@ pub fn read(
     body: Option<Vec<u8>>,
 ) -> Verdict {
     let Some(status) = status(headers) else {
-        // Envoy answers a call that was reset, or timed out, in the body with no header at all.
-        let failure = if headers.is_empty() {
-            CalloutFailure::Reset
-        } else {
-            CalloutFailure::Garbled
-        };
-        return Verdict::Failed(failure);
+        return Verdict::Failed(no_status(headers));
     };
     let filter = Filter { headers, identity };
     if callout.allow_status.contains(status) {
@@ -153,6 +208,21 @@ pub fn read(
         headers: filter.denial(&callout.on_deny.headers),
         body,
     })
+}
+
+/// The status of an answer that is no failure. `body`: of one that may be.
+pub fn answered(headers: &Headers, body: impl FnOnce() -> Vec<u8>) -> Result<u16, CalloutFailure> {
+    let status = status(headers).ok_or_else(|| no_status(headers))?;
+    let failure = (status >= 500).then(|| server_failure(status, headers, Some(&body())));
+    failure.flatten().map_or(Ok(status), Err)
+}
+
+/// Envoy answers a call that was reset, or timed out, in the body with no header at all.
+fn no_status(headers: &Headers) -> CalloutFailure {
+    match headers.is_empty() {
+        true => CalloutFailure::Reset,
+        false => CalloutFailure::Garbled,
+    }
 }
 
 pub fn status(headers: &Headers) -> Option<u16> {
@@ -261,6 +331,7 @@ impl Filter<'_> {
             set: self.matching(&callout.accept.headers),
             append: self.matching(&callout.accept.append),
             to_client: self.matching(&callout.accept.to_client),
+            identity: None,
             remove: remove
                 .filter(|name| name.first() != Some(&b':') && name != b"host")
                 .collect(),

@@ -1,12 +1,14 @@
-//! What the service is sent.
+//! What the service is sent, and what its answer is therefore remembered by: both come from one walk,
+//! so that nothing can be sent that the key does not hold.
 
 use super::is_never_passed;
 use crate::authn::credential;
-use crate::header::{HeaderName, Headers, folds_alike};
+use crate::cache::{Digest, DigestHasher, Ignored, Key, KeyHasher, Seed};
+use crate::header::{Headers, folds_alike};
 use crate::policy::{Authority, Callout, Place, Protocol, SendBody};
 use crate::request::{Connection, Request};
 use crate::strip::Strip;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A request to the service, as plain values.
@@ -64,35 +66,16 @@ fn is_trace(name: &[u8]) -> bool {
     )
 }
 
+/// Callers write these, and answers are not told apart by them: what is as long as this makes no service fail. A
+/// `tracestate` has 512 characters at most that must be kept (W3C Trace Context section 3.3.1.5).
+const MAX_TRACE_BYTES: usize = 512;
+
 pub fn ask(callout: &Callout, request: &Request, strip: &Strip, connection: &dyn Connection) -> Question {
     // Room for what most questions hold.
     let mut headers = Headers::with_capacity(16, 1024);
-    pseudo_headers(callout, request, &mut headers);
-    let mut add = |name: &[u8], value: &[u8]| headers.push(name, &[value]);
-    let credential = callout.credential_places();
-    let is_wanted = |name: &[u8]| {
-        // What is stripped for the upstream is a forgery to the service as well.
-        let may = || !is_never_passed(name) && !strip.takes(name);
-        callout.send.headers.iter().any(|pattern| pattern.matches(name)) && may()
-    };
-    for (name, value) in request.headers.iter() {
-        let is_credential = credential.iter().any(|place| place.is_header(name));
-        if (is_credential || is_trace(name) || is_wanted(name)) && !callout.sets(name) {
-            add(name, value);
-        }
-    }
-    if !callout.sets(b"cookie")
-        && !is_wanted(b"cookie")
-        && let Some(cookies) = credential::cookies(credential, request)
-    {
-        add(b"cookie", &cookies);
-    }
-    forwarded(callout, request, connection, &mut add);
-    for (name, value) in &callout.send.add {
-        add(name.as_str().as_bytes(), value.as_bytes());
-    }
-    add(b"content-length", b"0");
-    retries(callout, &mut add);
+    tell(callout, request, strip, connection, &mut headers);
+    headers.push(b"content-length", &[b"0"]);
+    retries(callout, &mut |name, value| headers.push(name, &[value]));
     Question {
         cluster: callout.cluster.clone(),
         headers,
@@ -102,44 +85,205 @@ pub fn ask(callout: &Callout, request: &Request, strip: &Strip, connection: &dyn
     }
 }
 
-fn pseudo_headers(callout: &Callout, request: &Request, headers: &mut Headers) {
+/// What the answer to this question is remembered by: everything the service is sent and its verdict
+/// may depend on, and the scheme.
+pub fn key(callout: &Callout, request: &Request, strip: &Strip, connection: &dyn Connection, seed: Seed) -> Key {
+    let keyed = keyed(KeyHasher::new(seed), None, callout, request, strip, connection);
+    keyed.hasher.finish()
+}
+
+/// The same, for all workers.
+pub fn digest(
+    callout: &Callout,
+    request: &Request,
+    strip: &Strip,
+    connection: &dyn Connection,
+    hasher: DigestHasher,
+) -> Option<Digest> {
+    let unused = KeyHasher::new(Seed::default());
+    let keyed = keyed(unused, Some(hasher), callout, request, strip, connection);
+    keyed.for_all.map(DigestHasher::finish)
+}
+
+fn keyed<'a>(
+    hasher: KeyHasher,
+    for_all: Option<DigestHasher>,
+    callout: &'a Callout,
+    request: &Request,
+    strip: &Strip,
+    connection: &dyn Connection,
+) -> Keyed<'a> {
+    static NOTHING: Ignored = Ignored::nothing();
+    let mut keyed = Keyed {
+        hasher,
+        for_all,
+        ignored: callout.cache.as_ref().map_or(&NOTHING, |cache| &cache.ignored),
+    };
+    keyed.part(request.headers.first(":scheme").unwrap_or_default());
+    tell(callout, request, strip, connection, &mut keyed);
+    keyed
+}
+
+/// Whoever takes down what the service is sent.
+trait Told {
+    fn method(&mut self, name: &'static [u8], method: &[u8]);
+    /// Prefix, path, `?` and query, as far as they are there.
+    fn target(&mut self, name: &'static [u8], pieces: [&[u8]; 4]);
+    fn host(&mut self, name: &'static [u8], host: &[u8]);
+    fn header(&mut self, name: &[u8], value: &[u8]);
+    /// Callers are always told apart by it.
+    fn credential(&mut self, name: &[u8], value: &[u8]);
+    /// What tells one request from the next and callers not apart.
+    fn trace(&mut self, name: &[u8], value: &[u8]);
+}
+
+impl Told for Headers {
+    fn method(&mut self, name: &'static [u8], method: &[u8]) {
+        self.push(name, &[method]);
+    }
+
+    fn target(&mut self, name: &'static [u8], pieces: [&[u8]; 4]) {
+        self.push(name, &pieces);
+    }
+
+    fn host(&mut self, name: &'static [u8], host: &[u8]) {
+        self.push(name, &[host]);
+    }
+
+    fn header(&mut self, name: &[u8], value: &[u8]) {
+        self.push(name, &[value]);
+    }
+
+    fn credential(&mut self, name: &[u8], value: &[u8]) {
+        self.push(name, &[value]);
+    }
+
+    fn trace(&mut self, name: &[u8], value: &[u8]) {
+        self.push(name, &[value]);
+    }
+}
+
+struct Keyed<'a> {
+    hasher: KeyHasher,
+    for_all: Option<DigestHasher>,
+    ignored: &'a Ignored,
+}
+
+impl Keyed<'_> {
+    fn part(&mut self, value: &[u8]) {
+        self.hasher.part(value);
+        if let Some(for_all) = &mut self.for_all {
+            for_all.part(value);
+        }
+    }
+
+    fn part_unless(&mut self, ignored: bool, value: &[u8]) {
+        if !ignored {
+            self.part(value);
+        }
+    }
+}
+
+/// In one fixed order, so that these need no name; what is left out is left out of every key of the service.
+impl Told for Keyed<'_> {
+    fn method(&mut self, _: &'static [u8], method: &[u8]) {
+        self.part_unless(self.ignored.method, method);
+    }
+
+    fn target(&mut self, _: &'static [u8], [_, path, mark, query]: [&[u8]; 4]) {
+        self.part_unless(self.ignored.path, path);
+        self.part_unless(self.ignored.query, mark);
+        self.part_unless(self.ignored.query, query);
+    }
+
+    fn host(&mut self, _: &'static [u8], host: &[u8]) {
+        self.part_unless(self.ignored.host, host);
+    }
+
+    fn header(&mut self, name: &[u8], value: &[u8]) {
+        if !self.ignored.header(name) {
+            self.credential(name, value);
+        }
+    }
+
+    fn credential(&mut self, name: &[u8], value: &[u8]) {
+        self.part(name);
+        self.part(value);
+    }
+
+    fn trace(&mut self, _: &[u8], _: &[u8]) {}
+}
+
+fn tell(callout: &Callout, request: &Request, strip: &Strip, connection: &dyn Connection, told: &mut impl Told) {
+    pseudo_headers(callout, request, told);
+    let credential = callout.credential_places();
+    let is_wanted = |name: &[u8]| {
+        // What is stripped for the upstream is a forgery to the service as well.
+        let may = || !is_never_passed(name) && !strip.takes(name);
+        callout.send.headers.iter().any(|pattern| pattern.matches(name)) && may()
+    };
+    for (name, value) in request.headers.iter() {
+        let is_credential = credential.iter().any(|place| place.is_header(name));
+        let is_trace = is_trace(name) && value.len() <= MAX_TRACE_BYTES;
+        if (is_credential || is_trace || is_wanted(name)) && !callout.sets(name) {
+            match (is_credential, is_trace) {
+                (true, _) => told.credential(name, value),
+                (false, true) => told.trace(name, value),
+                (false, false) => told.header(name, value),
+            }
+        }
+    }
+    if !callout.sets(b"cookie")
+        && !is_wanted(b"cookie")
+        && let Some(cookies) = credential::cookies(credential, request)
+    {
+        told.credential(b"cookie", &cookies);
+    }
+    forwarded(callout, request, connection, told);
+    for (name, value) in &callout.send.add {
+        told.header(name.as_str().as_bytes(), value.as_bytes());
+    }
+}
+
+fn pseudo_headers(callout: &Callout, request: &Request, told: &mut impl Told) {
     let prefix = callout.path.as_bytes();
     match callout.protocol {
         Protocol::ExtAuthzHttp => {
             let [path, mark, query] = request.target_pieces();
-            headers.push(b":method", &[request.method().as_bytes()]);
-            headers.push(b":path", &[prefix, path, mark, query]);
+            told.method(b":method", request.method().as_bytes());
+            told.target(b":path", [prefix, path, mark, query]);
         }
         Protocol::ForwardAuth => {
-            headers.push(b":method", &[b"GET"]);
-            headers.push(b":path", &[prefix]);
+            told.method(b":method", b"GET");
+            told.target(b":path", [prefix, b"", b"", b""]);
         }
     }
     let authority = match &callout.authority {
         Authority::Callers => request.host.authority(),
         Authority::Fixed(authority) => authority,
     };
-    headers.push(b":authority", &[authority.as_bytes()]);
+    told.host(b":authority", authority.as_bytes());
 }
 
-fn forwarded(callout: &Callout, request: &Request, connection: &dyn Connection, add: &mut impl FnMut(&[u8], &[u8])) {
+fn forwarded(callout: &Callout, request: &Request, connection: &dyn Connection, told: &mut impl Told) {
     let wanted = callout.send.forwarded;
     if wanted.method {
-        add(b"x-forwarded-method", request.method().as_bytes());
+        told.method(b"x-forwarded-method", request.method().as_bytes());
     }
     if wanted.proto {
-        add(b"x-forwarded-proto", scheme(connection).as_bytes());
+        told.header(b"x-forwarded-proto", scheme(connection).as_bytes());
     }
     if wanted.host {
-        add(b"x-forwarded-host", request.host.authority().as_bytes());
+        told.host(b"x-forwarded-host", request.host.authority().as_bytes());
     }
     if wanted.uri {
-        add(b"x-forwarded-uri", &request.target().unwrap_or_default());
+        let [path, mark, query] = request.target_pieces();
+        told.target(b"x-forwarded-uri", [b"", path, mark, query]);
     }
     if wanted.for_
         && let Some(ip) = connection.source_ip()
     {
-        add(b"x-forwarded-for", ip.to_string().as_bytes());
+        told.header(b"x-forwarded-for", ip.to_string().as_bytes());
     }
 }
 
@@ -171,13 +315,14 @@ fn retries(callout: &Callout, add: &mut impl FnMut(&[u8], &[u8])) {
 }
 
 impl Callout {
-    /// Where the credential stands; `authorization` where the policy names no place.
-    pub fn credential_places(&self) -> &[Place] {
-        static AUTHORIZATION: LazyLock<Vec<Place>> = LazyLock::new(|| {
-            let name = HeaderName::parse("authorization");
-            name.map(Place::Header).into_iter().collect()
-        });
-        self.credential.as_deref().unwrap_or(&AUTHORIZATION)
+    /// Whether a request header of this name (lower case) is part of [`key`].
+    pub fn is_in_key(&self, name: &[u8]) -> bool {
+        let ignored = self.cache.as_ref().is_some_and(|cache| cache.ignored.header(name));
+        let places = self.credential_places();
+        let is_credential = places.iter().any(|place| place.is_header(name));
+        // Of the cookies only those that are credentials are sent, unless `send` names them all.
+        let is_sent = self.send.headers.iter().any(|pattern| pattern.matches(name)) && !is_never_passed(name);
+        !ignored && ((is_sent && !is_trace(name)) || is_credential)
     }
 
     /// Whether the operator sets this header of the question, so that a caller's does not stand beside it.

@@ -1,0 +1,58 @@
+//! What an answer is remembered by: a keyed hash of everything the service was sent.
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::hash::Hasher;
+
+/// 128 bits of SipHash under a key that only this VM knows, and the length of what was hashed: a
+/// caller can neither aim at another's entry nor learn a credential from ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    hash: (u64, u64),
+    len: u64,
+}
+
+impl Key {
+    /// Tells callers apart where no more is needed.
+    pub fn short(&self) -> u64 {
+        self.hash.0
+    }
+}
+
+/// Random, made once in each VM.
+#[derive(Clone, Copy, Default)]
+pub struct Seed(pub u64, pub u64);
+
+/// Not shown: who knows it can aim.
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed")
+    }
+}
+
+/// Hashes parts so that their boundaries count: `ab`,`c` is not `a`,`bc`.
+pub struct KeyHasher {
+    hasher: SipHasher13,
+    len: u64,
+}
+
+impl KeyHasher {
+    pub fn new(seed: Seed) -> Self {
+        Self {
+            hasher: SipHasher13::new_with_keys(seed.0, seed.1),
+            len: 0,
+        }
+    }
+
+    pub fn part(&mut self, bytes: &[u8]) {
+        self.hasher.write_u64(bytes.len() as u64);
+        self.hasher.write(bytes);
+        self.len = self.len.wrapping_add(bytes.len() as u64 + 8);
+    }
+
+    pub fn finish(&self) -> Key {
+        Key {
+            hash: self.hasher.finish128().as_u64(),
+            len: self.len,
+        }
+    }
+}

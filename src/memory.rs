@@ -1,0 +1,439 @@
+//! What one VM keeps from one request to the next: answers, failures, and what is to be forgotten.
+//! It belongs to one policy: a new one starts with nothing.
+
+mod orders;
+mod ring;
+mod tokens;
+
+pub use orders::{MAX_ORDERS_KEPT, News, Order, epoch_header};
+pub use ring::{Ring, Stamp};
+pub use tokens::Tokens;
+
+use crate::assertion::{Assertions, Unsigned};
+use crate::authn::Principal;
+use crate::authn::api_key::ApiKeys;
+use crate::authn::jwt::TokenId;
+use crate::authn::keys::KeySet;
+use crate::breaker::{Breaker, Leave};
+use crate::cache::{
+    Asked, CredentialTag, Digest, DigestHasher, Found, Generation, Key, Life, Remembered, Seal, Seed, Shared,
+    SharedEntry, SharedStore, Store,
+};
+use crate::config::Secrets;
+use crate::policy::Policy;
+use crate::time::UnixTime;
+use orders::Orders;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct Memory {
+    seed: Seed,
+    /// By slot; an authenticator that remembers nothing has an empty one.
+    services: Vec<Service>,
+    orders: Orders,
+    /// As far as the other workers' orders are known; None before the first [`Memory::exchange`].
+    heard: Option<Ring>,
+    /// Written, and not known to have arrived.
+    telling: Option<Ring>,
+    /// Where answers are shared, orders are sealed as well: who could keep one back could keep a caller in.
+    ring_seal: Option<Seal>,
+    /// Answers to questions asked earlier are another policy's business.
+    since_ms: u64,
+    /// None under a policy that has none; else nobody can be told to the next gate.
+    assertions: Option<Assertions>,
+}
+
+/// Where one question's answer stands for all workers, and what was known as it was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    digest: Digest,
+    heard: Stamp,
+}
+
+#[derive(Debug, Default)]
+struct Service {
+    store: Option<Store>,
+    shared: Option<Shared>,
+    breaker: Option<Breaker>,
+    tokens: Option<Tokens>,
+    /// API keys that were fetched.
+    list: Option<ApiKeys>,
+}
+
+/// What [`Memory::remember`] is given.
+#[derive(Debug)]
+pub struct Entry {
+    pub key: Key,
+    pub answer: Arc<Remembered>,
+    pub life: Life,
+    pub credential: CredentialTag,
+}
+
+/// Sums over all services, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    pub entries: usize,
+    pub bytes: u64,
+}
+
+impl Memory {
+    /// `seed`: random, and nobody else's.
+    pub fn new(policy: &Policy, seed: Seed) -> Self {
+        let services = policy.authenticators.iter().map(|known| {
+            let callout = known.callout();
+            Service {
+                store: callout.and_then(|callout| callout.cache.as_ref().map(Store::new)),
+                shared: None,
+                breaker: callout.and_then(|callout| callout.breaker.map(Breaker::new)),
+                tokens: Tokens::new(known),
+                list: None,
+            }
+        });
+        Self {
+            seed,
+            services: services.collect(),
+            orders: Orders::default(),
+            heard: None,
+            telling: None,
+            ring_seal: None,
+            since_ms: 0,
+            assertions: None,
+        }
+    }
+
+    /// One worker's answers are to serve all, as far as there are keys.
+    pub fn share(&mut self, policy: &Policy, generation: &Generation, secrets: &Secrets, now_ms: u64) {
+        self.since_ms = now_ms;
+        for (authenticator, service) in policy.authenticators.iter().zip(&mut self.services) {
+            let Some(key) = secrets.shared_key(authenticator.slot) else {
+                continue;
+            };
+            let name = authenticator.name.clone();
+            service.shared = Some(Shared::new(key, generation, authenticator.slot, name));
+            self.ring_seal
+                .get_or_insert_with(|| Seal::new(key, generation, "orders"));
+        }
+    }
+
+    /// Whether anything is remembered at all, so that there is something to forget.
+    pub fn remembers(&self) -> bool {
+        self.services.iter().any(|service| service.store.is_some())
+    }
+
+    /// With the keys that the policy names.
+    pub fn with_assertions(mut self, assertions: Option<Assertions>) -> Self {
+        self.assertions = assertions;
+        self
+    }
+
+    /// What the next gate is told of the caller.
+    pub fn assertion(&mut self, principal: &Principal, audience: &str, now: UnixTime) -> Result<Arc<str>, Unsigned> {
+        let assertions = self.assertions.as_mut().ok_or(Unsigned::Failed)?;
+        assertions.about(principal, audience, self.seed, now)
+    }
+
+    pub fn jwks(&self) -> Option<String> {
+        self.assertions.as_ref().map(Assertions::jwks)
+    }
+
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    pub fn find(&mut self, slot: usize, key: &Key, now_ms: u64) -> Found {
+        match self.store(slot) {
+            Some(store) => store.find(key, now_ms),
+            None => Found::Nothing,
+        }
+    }
+
+    pub fn remember(&mut self, slot: usize, entry: Entry) {
+        if let Some(store) = self.store(slot) {
+            store.remember(entry.key, entry.answer, entry.life, entry.credential);
+        }
+    }
+
+    pub fn forget(&mut self, slot: usize, key: &Key) {
+        if let Some(store) = self.store(slot) {
+            store.forget(key);
+        }
+    }
+
+    /// What a token is remembered by, whoever checks it.
+    pub fn token_id(&self, token: &[u8]) -> TokenId {
+        TokenId::of(token, self.seed)
+    }
+
+    pub fn tokens(&self, slot: usize) -> Option<&Tokens> {
+        self.services.get(slot)?.tokens.as_ref()
+    }
+
+    pub fn tokens_mut(&mut self, slot: usize) -> Option<&mut Tokens> {
+        self.services.get_mut(slot)?.tokens.as_mut()
+    }
+
+    pub fn set_keys(&mut self, slot: usize, keys: Arc<KeySet>) {
+        if let Some(tokens) = self.tokens_mut(slot) {
+            tokens.set_keys(keys);
+        }
+    }
+
+    /// None: it did not come yet.
+    pub fn list(&self, slot: usize) -> Option<&ApiKeys> {
+        self.services.get(slot)?.list.as_ref()
+    }
+
+    pub fn set_list(&mut self, slot: usize, list: ApiKeys) {
+        if let Some(service) = self.services.get_mut(slot) {
+            service.list = Some(list);
+        }
+    }
+
+    /// How long the service may not be asked, where that is so.
+    pub fn refuses(&self, slot: usize, now_ms: u64) -> Option<Duration> {
+        self.services.get(slot)?.breaker.as_ref()?.refuses(now_ms)
+    }
+
+    /// For a question that goes out now, if it may.
+    pub fn leave(&mut self, slot: usize, now_ms: u64) -> Leave {
+        self.breaker(slot).map_or(Leave::Ask, |breaker| breaker.leave(now_ms))
+    }
+
+    /// The service answered, whatever it said, what it was asked at `asked_ms`.
+    pub fn answered(&mut self, slot: usize, asked_ms: u64, now_ms: u64) {
+        if let Some(breaker) = self.breaker(slot) {
+            breaker.answered(asked_ms, now_ms);
+        }
+    }
+
+    /// The service could not be asked; `caller` is whose credential it was shown.
+    pub fn failed(&mut self, slot: usize, caller: CredentialTag, asked_ms: u64, now_ms: u64) {
+        if let Some(breaker) = self.breaker(slot) {
+            breaker.failed(caller.0, asked_ms, now_ms);
+        }
+    }
+
+    /// What a yes began ends here, and no yes of an earlier question begins it anew.
+    pub fn deny(&mut self, slot: usize, key: &Key, asked_ms: u64, now_ms: u64) {
+        if let Some(store) = self.store(slot) {
+            store.deny(key, asked_ms, now_ms);
+        }
+    }
+
+    /// Whether a later question was denied since.
+    pub fn was_denied(&mut self, slot: usize, key: &Key, asked_ms: u64) -> bool {
+        self.store(slot).is_some_and(|store| store.was_denied(key, asked_ms))
+    }
+
+    pub fn breaker_is_open(&self, slot: usize) -> Option<bool> {
+        Some(self.services.get(slot)?.breaker.as_ref()?.is_open())
+    }
+
+    pub fn size(&self, slot: usize) -> Option<Size> {
+        let store = self.services.get(slot)?.store.as_ref()?;
+        Some(Size {
+            entries: store.len(),
+            bytes: store.bytes(),
+        })
+    }
+
+    /// An order given here: obeyed, and kept for the other workers to obey.
+    pub fn give(&mut self, order: Order, now_ms: u64) -> News {
+        let news = self.obey(&order, now_ms);
+        if !matches!(news, News::Known | News::Outdated) {
+            self.orders.tell(order);
+        }
+        news
+    }
+
+    /// An order given anywhere.
+    pub fn obey(&mut self, order: &Order, now_ms: u64) -> News {
+        let news = self.orders.take_down(order, now_ms);
+        if matches!(news, News::Known | News::Outdated) {
+            return news;
+        }
+        for (slot, service) in self.services.iter_mut().enumerate() {
+            if let Some(store) = service.store.as_mut().filter(|_| order.concerns(slot)) {
+                match order {
+                    Order::Everything | Order::Epoch { subject: None, .. } => store.forget_all(),
+                    _ => store.forget_if(|answer, credential| order.outdates(answer, credential)),
+                }
+            }
+        }
+        news
+    }
+
+    /// Orders that the other workers do not know yet.
+    pub fn orders_to_tell(&self) -> &[Order] {
+        self.orders.to_tell()
+    }
+
+    /// `ring`: the orders as all workers know them; None where there are none yet. Obeys what is new, and gives what is
+    /// to be written there, if anything: once that is done, call [`Memory::told`].
+    pub fn exchange(&mut self, ring: Option<&[u8]>, now_ms: u64) -> Option<Vec<u8>> {
+        let read = match (ring, &self.heard) {
+            (None, None) => None,
+            (None, Some(_)) => Some(Ring::anew(now_ms)),
+            (Some(bytes), heard) => {
+                let ring = self.read(bytes, now_ms);
+                let ring = ring.filter(|ring| heard.as_ref().is_none_or(|heard| !ring.is_behind(heard)));
+                match ring {
+                    Some(ring) if self.orders.to_tell().is_empty() => {
+                        self.hear(ring, now_ms);
+                        return None;
+                    }
+                    Some(ring) => Some(ring),
+                    None => Some(Ring::anew(now_ms)),
+                }
+            }
+        };
+        let mut ring = read.unwrap_or_else(Ring::first);
+        self.hear(ring.clone(), now_ms);
+        self.orders.to_tell().iter().for_each(|order| ring.push(order));
+        let bytes = self.write(&ring)?;
+        self.telling = Some(ring);
+        Some(bytes)
+    }
+
+    /// What [`Memory::exchange`] gave is written: its own orders are obeyed already.
+    pub fn told(&mut self) {
+        if let Some(ring) = self.telling.take() {
+            self.heard = Some(ring);
+            self.orders.told();
+        }
+    }
+
+    fn hear(&mut self, ring: Ring, now_ms: u64) {
+        match self.heard.take() {
+            // Nothing is remembered yet, and nothing from before is taken from others.
+            None => {}
+            Some(heard) => match ring.since(heard.stamp()) {
+                Some(new) => new.for_each(|order| {
+                    self.obey(order, now_ms);
+                }),
+                None => {
+                    self.obey(&Order::Everything, now_ms);
+                }
+            },
+        }
+        self.heard = Some(ring);
+    }
+
+    fn read(&self, bytes: &[u8], now_ms: u64) -> Option<Ring> {
+        match &self.ring_seal {
+            Some(seal) => Ring::read(&seal.open("ring", bytes, now_ms)?),
+            None => Ring::read(bytes),
+        }
+    }
+
+    fn write(&self, ring: &Ring) -> Option<Vec<u8>> {
+        match &self.ring_seal {
+            Some(seal) => seal.close("ring", ring.write(), u64::MAX),
+            None => Some(ring.write()),
+        }
+    }
+
+    /// Whether an order came since the question was asked that forbids to remember its answer.
+    pub fn is_outdated(&self, slot: usize, answer: &Remembered, credential: CredentialTag, asked_ms: u64) -> bool {
+        self.orders.outdate(slot, answer, credential, asked_ms)
+    }
+
+    /// None where answers are not shared. `hash`: says everything that the service is sent.
+    pub fn ticket(&self, slot: usize, hash: impl FnOnce(DigestHasher) -> Option<Digest>) -> Option<Ticket> {
+        let shared = self.services.get(slot)?.shared.as_ref()?;
+        Some(Ticket {
+            heard: self.heard.as_ref()?.stamp(),
+            digest: hash(shared.hasher())?,
+        })
+    }
+
+    /// Takes over what another worker found, and says whether it did.
+    pub fn take_over(
+        &mut self,
+        slot: usize,
+        (key, ticket): (Key, &Ticket),
+        store: &dyn SharedStore,
+        now_ms: u64,
+    ) -> bool {
+        let found = self
+            .shared(slot)
+            .and_then(|shared| shared.find(&ticket.digest, store, now_ms));
+        let Some(entry) = found.filter(|entry| self.may_be_taken(slot, entry, now_ms)) else {
+            return false;
+        };
+        let SharedEntry {
+            answer,
+            life,
+            credential,
+            ..
+        } = entry;
+        let entry = Entry {
+            key,
+            answer,
+            life,
+            credential,
+        };
+        self.remember(slot, entry);
+        true
+    }
+
+    /// Nothing from before this policy was loaded here, from a time to come, or outdated by an order: known here, or
+    /// given here and not yet told.
+    fn may_be_taken(&self, slot: usize, entry: &SharedEntry, now_ms: u64) -> bool {
+        let Asked { at_ms, heard } = entry.asked;
+        let Some(mut since) = self.heard.as_ref().and_then(|ring| ring.since(heard)) else {
+            return false;
+        };
+        let outdates = |order: &Order| order.concerns(slot) && order.outdates(&entry.answer, entry.credential);
+        (self.since_ms..=now_ms).contains(&at_ms) && !since.any(outdates) && !self.orders.to_tell().iter().any(outdates)
+    }
+
+    /// What was just remembered here serves the other workers as well.
+    pub fn share_answer(
+        &self,
+        slot: usize,
+        ticket: &Ticket,
+        (entry, asked_ms): (&Entry, u64),
+        store: &dyn SharedStore,
+        now_ms: u64,
+    ) {
+        if let Some(shared) = self.shared(slot) {
+            let entry = SharedEntry {
+                answer: entry.answer.clone(),
+                life: entry.life,
+                credential: entry.credential,
+                asked: ticket.asked(asked_ms),
+            };
+            shared.put(&ticket.digest, &entry, store, now_ms);
+        }
+    }
+
+    /// A denial was heard.
+    pub fn take_away(&self, slot: usize, ticket: &Ticket, asked_ms: u64, store: &dyn SharedStore, now_ms: u64) {
+        if let Some(shared) = self.shared(slot) {
+            shared.take_away(&ticket.digest, ticket.asked(asked_ms), store, now_ms);
+        }
+    }
+
+    fn shared(&self, slot: usize) -> Option<&Shared> {
+        self.services.get(slot)?.shared.as_ref()
+    }
+
+    fn store(&mut self, slot: usize) -> Option<&mut Store> {
+        self.services.get_mut(slot)?.store.as_mut()
+    }
+
+    fn breaker(&mut self, slot: usize) -> Option<&mut Breaker> {
+        self.services.get_mut(slot)?.breaker.as_mut()
+    }
+}
+
+impl Ticket {
+    fn asked(&self, at_ms: u64) -> Asked {
+        Asked {
+            at_ms,
+            heard: self.heard,
+        }
+    }
+}
