@@ -1,30 +1,57 @@
 //! The line every request walks: strip, host and path, rule, who calls, may they, what the upstream
 //! is told. The order of the whole product is `on_request`, `authenticate` and `finish` below.
 
+mod call;
+mod forget;
+mod jwks;
+mod look;
 mod shadow;
 mod sign_in;
 mod step;
+mod tell;
 
-pub use step::{Ask, Forward, Record, Refuse, Step, request_id};
+pub use call::{Call, Heard};
+pub use step::{Ask, Forward, OnResponse, Record, Refresh, Refuse, Step, Used, request_id};
 
-use crate::authn::callout::{self, Accepted, Answer, CalloutFailure, Verdict};
-use crate::authn::{Caller, WhyNobody, credential};
+use crate::authn::callout::{self, Accepted, CalloutFailure};
+use crate::authn::jwt::Signatures;
+use crate::authn::{Caller, CredentialFault, Finding, WhyNobody, credential};
 use crate::authz::{self, Facts, Permit};
+use crate::cache::{Found, Key, Remembered, SharedStore};
 use crate::denial::{Denial, Outcome};
 use crate::header::{Edits, Field, Headers};
-use crate::policy::{Action, Anonymous, Authenticator, AuthenticatorKind, Gate, OnFailure, Policy, Rule};
+use crate::memory::{Memory, Order};
+use crate::policy::{Action, Anonymous, Authenticator, Callout, Gate, OnFailure, Policy, Rule};
 use crate::request::{Connection, Request, RequestFault};
 use crate::rule;
+use crate::time::UnixTime;
+use call::By;
+use forget::Forgotten;
+use look::Presented;
 use std::sync::Arc;
 
-/// A request's headers have come.
-pub fn on_request(policy: &Arc<Policy>, headers: Arc<Headers>, connection: &dyn Connection) -> Step {
+/// What a decision looks at besides the request: the connection, what is remembered here and by other workers, and the
+/// time.
+pub struct Around<'a> {
+    pub connection: &'a dyn Connection,
+    pub memory: &'a mut Memory,
+    pub signatures: &'a dyn Signatures,
+    pub shared: &'a dyn SharedStore,
+    pub now: UnixTime,
+}
+
+/// A request's headers have come; `ends` with them, or a body follows.
+pub fn on_request(policy: &Arc<Policy>, headers: Arc<Headers>, ends: bool, around: &mut Around) -> Step {
+    let connection = around.connection;
     let mut edits = policy.strip.edits(&headers);
     let request = match Request::parse(headers.clone()) {
         Ok(request) => request,
         Err(fault) => return step::refuse_unread(policy, &headers, Denial::Malformed(fault)),
     };
     normalise(&request, &mut edits);
+    if let Some(reply) = jwks::of(policy, &request, around) {
+        return step::answer_itself(policy, reply, Outcome::Jwks);
+    }
     let found = rule::find(policy, &request, connection);
     let mut way = Way {
         policy: policy.clone(),
@@ -33,6 +60,9 @@ pub fn on_request(policy: &Arc<Policy>, headers: Arc<Headers>, connection: &dyn 
         request,
         edits,
         to_client: Vec::new(),
+        forgotten: Vec::new(),
+        ends,
+        credential: Presented::default(),
     };
     let Some(rule) = way.rule.clone() else {
         return match way.check_path(Default::default()) {
@@ -43,7 +73,7 @@ pub fn on_request(policy: &Arc<Policy>, headers: Arc<Headers>, connection: &dyn 
     if let Err(fault) = way.check_path(rule.paths_raw) {
         return way.refuse(fault, None, connection);
     }
-    credential::strip(&rule.strip_credentials, &headers, &mut way.edits);
+    credential::strip(&rule.strip_credentials, &way.request, &mut way.edits);
     match &rule.action {
         Action::Refuse(status) => way.refuse(Denial::Closed(*status), None, connection),
         Action::Public => match authz::public(&rule) {
@@ -54,7 +84,7 @@ pub fn on_request(policy: &Arc<Policy>, headers: Arc<Headers>, connection: &dyn 
             Some(permit) => way.forward(permit, Outcome::Preflight, None, connection),
             None => way.refuse(Denial::Preflight, None, connection),
         },
-        Action::Authenticate(gate) => way.authenticate(gate, connection),
+        Action::Authenticate(gate) => way.authenticate(gate, around),
     }
 }
 
@@ -68,6 +98,11 @@ struct Way {
     request: Request,
     edits: Edits,
     to_client: Vec<Field>,
+    /// What this request, a logout, made the filter forget.
+    forgotten: Vec<Order>,
+    /// No body follows the headers.
+    ends: bool,
+    credential: Presented,
 }
 
 /// A request whose caller a service is being asked about. Consumed by the answer.
@@ -76,6 +111,8 @@ struct Way {
 pub struct Awaiting {
     way: Way,
     authenticator: Arc<Authenticator>,
+    /// What is remembered under it may stand in for the answer; None where the answer is this request's alone.
+    key: Option<Key>,
 }
 
 /// The proxy did not show the request's headers.
@@ -107,60 +144,49 @@ impl Awaiting {
         self.authenticator.name.clone()
     }
 
-    /// Only a denial's body goes anywhere.
-    pub fn reads_body(&self, headers: &Headers) -> bool {
-        let AuthenticatorKind::Callout(callout) = &self.authenticator.kind;
-        callout::status(headers).is_some_and(|status| !callout.allow_status.contains(status))
-    }
-
-    pub fn on_answer(self, answer: Answer, connection: &dyn Connection) -> Step {
+    /// The body is longer than the service may be sent.
+    pub fn on_body_too_large(self, around: &mut Around) -> Step {
         let asked = self.authenticator();
-        let mut step = self.answered(answer, connection);
-        if let Some(record) = step.record_mut() {
-            record.authenticator = Some(asked);
-        }
-        step
+        let step = self.way.refuse(Denial::BodyTooLarge, None, around.connection);
+        step.on_record(|record| record.authenticator = Some(asked))
     }
 
-    fn answered(self, answer: Answer, connection: &dyn Connection) -> Step {
-        let AuthenticatorKind::Callout(callout) = &self.authenticator.kind;
-        let verdict = match answer {
-            Answer::BodyTooLarge => return self.way.refuse(Denial::BodyTooLarge, None, connection),
-            Answer::Failure(failure) => Verdict::Failed(failure),
-            Answer::Reply { headers, body } => {
-                callout::read(&self.authenticator, callout, &self.way.policy.identity, &headers, body)
-            }
-        };
-        let Some(rule) = self.way.rule.clone() else {
-            return self.way.refuse(Denial::NoRule, None, connection);
+    /// What came of the call, which others may have waited for as well: each goes on by its own rule.
+    pub fn on_heard(self, heard: Heard, used: Used, around: &mut Around) -> Step {
+        let Self {
+            way,
+            authenticator,
+            key,
+        } = self;
+        let Some(rule) = way.rule.clone() else {
+            return way.refuse(Denial::NoRule, None, around.connection);
         };
         let Some(gate) = rule.gate() else {
-            return self.way.refuse(Denial::NoRule, None, connection);
+            return way.refuse(Denial::NoRule, None, around.connection);
         };
-        match verdict {
-            Verdict::Known(principal, accepted) => {
-                self.way.finish(gate, Caller::Known(principal), accepted, connection)
+        let step = match heard {
+            Heard::Said { answer, .. } => way.go_on(gate, &answer, around),
+            Heard::Failed(failure) => {
+                let Some(callout) = authenticator.callout() else {
+                    return way.refuse(Denial::NoRule, None, around.connection);
+                };
+                return way.without_answer(gate, &authenticator, callout, key, failure, around);
             }
-            Verdict::Denied(_) if gate.anonymous == Anonymous::AllowMissingOrFailed => {
-                let nobody = Caller::Nobody(WhyNobody::Refused);
-                self.way.finish(gate, nobody, Accepted::default(), connection)
-            }
-            Verdict::Denied(denial) => self.way.refuse(Denial::Service(denial), None, connection),
-            Verdict::Failed(failure) => match failure_goes_on(callout.on_failure, failure) {
-                true => {
-                    let nobody = Caller::Nobody(WhyNobody::ServiceFailed(failure));
-                    self.way.finish(gate, nobody, Accepted::default(), connection)
-                }
-                false => self.way.refuse(Denial::AuthUnavailable(failure), None, connection),
-            },
-        }
+        };
+        step.on_record(|record| {
+            record.authenticator = Some(authenticator.name.clone());
+            record.used = used;
+        })
     }
 }
 
 /// What is wrong on our side of the call, a missing host flag or a call that the proxy itself
 /// refuses, is no outage of the service: it is never let through.
 fn failure_goes_on(on_failure: OnFailure, failure: CalloutFailure) -> bool {
-    let ours = matches!(failure, CalloutFailure::BodyUnseen | CalloutFailure::Host);
+    let ours = matches!(
+        failure,
+        CalloutFailure::BodyUnseen | CalloutFailure::TooManyWaiting | CalloutFailure::Host
+    );
     on_failure == OnFailure::Allow && !ours
 }
 
@@ -171,49 +197,198 @@ impl Way {
     }
 
     /// In the order of the rule, the first whose credential is there decides.
-    fn authenticate(self, gate: &Gate, connection: &dyn Connection) -> Step {
-        for authenticator in &gate.authenticators {
-            let AuthenticatorKind::Callout(callout) = &authenticator.kind;
-            match credential::present(callout.credential_places(), &self.request) {
-                Err(ambiguous) => return self.refuse(Denial::AmbiguousCredential(ambiguous), None, connection),
-                Ok(false) if callout.credential.is_some() => continue,
-                Ok(_) => {
-                    let question = callout::ask(callout, &self.request, &self.policy.strip, connection);
-                    return Step::Ask(Box::new(Ask {
-                        question,
-                        awaiting: Awaiting {
-                            authenticator: authenticator.clone(),
-                            way: self,
-                        },
-                    }));
-                }
+    fn authenticate(mut self, gate: &Gate, around: &mut Around) -> Step {
+        let (looked, untaken) = look::first(gate, &self.request, around);
+        self.credential = untaken;
+        let Some((authenticator, finding)) = looked else {
+            let nobody = Caller::Nobody(WhyNobody::NoCredential);
+            return self.finish(gate, nobody, &Accepted::nothing(), around);
+        };
+        let name = authenticator.name.clone();
+        match finding {
+            Err(ambiguous) => {
+                self.credential = Presented::of(name, None, None);
+                self.refuse(Denial::AmbiguousCredential(ambiguous), None, around.connection)
+            }
+            Ok(Finding::Known {
+                principal,
+                credential_id,
+            }) => {
+                self.credential = Presented::of(name, None, credential_id);
+                self.finish(gate, Caller::Known(principal), &Accepted::nothing(), around)
+            }
+            Ok(Finding::Refused { fault, credential_id }) => {
+                self.credential = Presented::of(name, Some(fault), credential_id);
+                self.refused(authenticator, gate, fault, around)
+            }
+            Ok(Finding::KeysUnavailable) => {
+                let authenticator = name;
+                self.refuse(Denial::KeysUnavailable { authenticator }, None, around.connection)
+            }
+            Ok(Finding::Ask { callout, present }) => {
+                self.credential = Presented::default();
+                self.consult(gate, authenticator, callout, present, around)
+            }
+            Ok(Finding::NotMine | Finding::OfAnother(_)) => {
+                let nobody = Caller::Nobody(WhyNobody::NoCredential);
+                self.finish(gate, nobody, &Accepted::nothing(), around)
             }
         }
-        self.finish(
-            gate,
-            Caller::Nobody(WhyNobody::NoCredential),
-            Accepted::default(),
-            connection,
-        )
+    }
+
+    fn refused(self, authenticator: &Authenticator, gate: &Gate, fault: CredentialFault, around: &mut Around) -> Step {
+        if gate.anonymous == Anonymous::AllowMissingOrFailed {
+            let nobody = Caller::Nobody(WhyNobody::Refused);
+            return self.finish(gate, nobody, &Accepted::nothing(), around);
+        }
+        let denial = Denial::Credential {
+            authenticator: authenticator.name.clone(),
+            scheme: authenticator.scheme(),
+            fault,
+        };
+        self.refuse(denial, None, around.connection)
+    }
+
+    /// Goes by what is remembered of this caller, or asks. What carries no credential, or a body that the
+    /// service sees, is nobody else's question.
+    fn consult(
+        self,
+        gate: &Gate,
+        authenticator: &Arc<Authenticator>,
+        callout: &Arc<Callout>,
+        present: bool,
+        around: &mut Around,
+    ) -> Step {
+        let (connection, now_ms) = (around.connection, around.now.as_ms());
+        let (slot, strip) = (authenticator.slot, &self.policy.strip);
+        let shows_body = callout.send.body.is_some() && !self.ends && !self.request.is_upgrade();
+        let shared = present && !shows_body && callout.cache.is_some();
+        let key = match shared || callout.breaker.is_some() {
+            true => callout::key(callout, &self.request, strip, connection, around.memory.seed()),
+            false => Key::default(),
+        };
+        let own = shared.then_some(key);
+        let mut found = own.map_or(Found::Nothing, |key| around.memory.find(slot, &key, now_ms));
+        let (mut ticket, mut used) = (None, Used::Remembered);
+        // Who would ask looks first whether another worker did.
+        if shared && !matches!(found, Found::Fresh(_) | Found::Revalidate { first: false, .. }) {
+            let digest = |hasher| callout::digest(callout, &self.request, strip, connection, hasher);
+            ticket = around.memory.ticket(slot, digest);
+            if let Some(ticket) = &ticket
+                && around.memory.take_over(slot, (key, ticket), around.shared, now_ms)
+            {
+                found = around.memory.find(slot, &key, now_ms);
+                used = Used::Shared;
+            }
+        }
+        let by = By { key, ticket, shared };
+        let remembered = |step: Step, used| {
+            step.on_record(|record| {
+                record.authenticator = Some(authenticator.name.clone());
+                record.used = used;
+            })
+        };
+        match found {
+            Found::Fresh(answer) => return remembered(self.go_on(gate, &answer, around), used),
+            Found::Revalidate { answer, first } => {
+                let may = first && around.memory.refuses(slot, now_ms).is_none();
+                let refresh = may.then(|| Refresh {
+                    question: callout::ask(callout, &self.request, strip, connection),
+                    call: Call::new(&self.policy, (authenticator, callout), &self.request, by, now_ms),
+                });
+                let step = remembered(self.go_on(gate, &answer, around), Used::Revalidated);
+                return step.with_refresh(refresh);
+            }
+            Found::IfError(_) | Found::Nothing => {}
+        }
+        if let Some(retry_after) = around.memory.refuses(slot, now_ms) {
+            let failure = CalloutFailure::BreakerOpen { retry_after };
+            return self.without_answer(gate, authenticator, callout, own, failure, around);
+        }
+        Step::Ask(Box::new(Ask {
+            question: callout::ask(callout, &self.request, strip, connection),
+            call: Call::new(&self.policy, (authenticator, callout), &self.request, by, now_ms),
+            awaiting: Awaiting {
+                authenticator: authenticator.clone(),
+                key: own,
+                way: self,
+            },
+        }))
+    }
+
+    /// The service said who calls, or that nobody does; now or before.
+    fn go_on(self, gate: &Gate, answer: &Remembered, around: &mut Around) -> Step {
+        match answer {
+            Remembered::Known(principal, accepted) => {
+                self.finish(gate, Caller::Known(principal.clone()), accepted, around)
+            }
+            Remembered::Denied(_) if gate.anonymous == Anonymous::AllowMissingOrFailed => {
+                let nobody = Caller::Nobody(WhyNobody::Refused);
+                self.finish(gate, nobody, &Accepted::nothing(), around)
+            }
+            Remembered::Denied(denial) => self.refuse(Denial::Service(denial.clone()), None, around.connection),
+        }
+    }
+
+    /// The service could not be asked: a known caller keeps its last answer while the service is away.
+    fn without_answer(
+        self,
+        gate: &Gate,
+        authenticator: &Arc<Authenticator>,
+        callout: &Callout,
+        key: Option<Key>,
+        failure: CalloutFailure,
+        around: &mut Around,
+    ) -> Step {
+        let stale = match key.filter(|_| failure.is_outage()) {
+            Some(key) => around.memory.find(authenticator.slot, &key, around.now.as_ms()),
+            None => Found::Nothing,
+        };
+        let asked = match failure.was_asked() {
+            true => Used::Asked,
+            false => Used::Nothing,
+        };
+        let (step, used) = match stale {
+            Found::Fresh(answer) | Found::Revalidate { answer, .. } | Found::IfError(answer) => {
+                (self.go_on(gate, &answer, around), Used::Stale)
+            }
+            Found::Nothing if failure_goes_on(callout.on_failure, failure) => {
+                let nobody = Caller::Nobody(WhyNobody::ServiceFailed(failure));
+                (self.finish(gate, nobody, &Accepted::nothing(), around), asked)
+            }
+            Found::Nothing => {
+                let denial = Denial::AuthUnavailable(failure);
+                (self.refuse(denial, None, around.connection), asked)
+            }
+        };
+        step.on_record(|record| {
+            record.authenticator = Some(authenticator.name.clone());
+            record.used = used;
+            record.failure = Some(failure);
+        })
     }
 
     /// The caller is known, or known to be nobody.
-    fn finish(mut self, gate: &Gate, caller: Caller, accepted: Accepted, connection: &dyn Connection) -> Step {
+    fn finish(mut self, gate: &Gate, caller: Caller, accepted: &Accepted, around: &mut Around) -> Step {
+        let connection = around.connection;
         if caller == Caller::Nobody(WhyNobody::NoCredential) && gate.anonymous == Anonymous::Deny {
-            return self.refuse(Denial::NoCredential, Some(caller), connection);
+            let denial = self.missing(gate);
+            return self.refuse(denial, Some(caller), connection);
         }
         let permit = match self.permit(gate, &caller, connection) {
             Ok(permit) => permit,
             Err(denial) => return self.refuse(denial, Some(caller), connection),
         };
+        match forget::of(&self.policy, gate, &caller, &self.request, around) {
+            Ok(Forgotten::Orders(orders)) => self.forgotten = orders,
+            Ok(Forgotten::Answered(reply)) => return self.answer(reply, Outcome::Forgotten, Some(caller), connection),
+            Err(denial) => return self.refuse(denial, Some(caller), connection),
+        }
         self.accept(accepted);
-        for header in gate.identity.iter() {
-            let Some(principal) = caller.principal() else { break };
-            match header.template.render(principal) {
-                Ok(Some(value)) => self.edits.set(header.name.as_str().as_bytes(), value),
-                Ok(None) => {}
-                Err(_) => return self.refuse(Denial::IdentityTooLong, Some(caller), connection),
-            }
+        if let Some(principal) = caller.principal()
+            && let Err(denial) = self.tell(gate, principal, accepted, around)
+        {
+            return self.refuse(denial, Some(caller), connection);
         }
         let outcome = match &caller {
             Caller::Known(_) => Outcome::Allowed,
@@ -237,24 +412,38 @@ impl Way {
             unmet,
             known: caller.principal().is_some(),
             scopes: gate.require.scopes.texts(),
+            scheme: gate.scheme(),
         })
+    }
+
+    /// Nobody is here, and perhaps somebody's certificate that no authenticator of the rule takes.
+    fn missing(&self, gate: &Gate) -> Denial {
+        let scheme = gate.scheme();
+        match (&self.credential.authenticator, self.credential.fault) {
+            (Some(authenticator), Some(fault)) => Denial::Credential {
+                authenticator: authenticator.clone(),
+                scheme,
+                fault,
+            },
+            _ => Denial::NoCredential { scheme },
+        }
     }
 
     /// A caller's own under accepted names were stripped before the service was asked, so that
     /// adding is setting, and a name that stands twice in the answer stays twice.
     /// Removals come last, as in ext_authz: what we or the answer set under such a name goes, too, and
     /// what is left of the caller's cookies.
-    fn accept(&mut self, accepted: Accepted) {
-        self.edits.add.extend(accepted.set);
-        self.edits.add.extend(accepted.append);
-        for name in accepted.remove {
-            self.edits.set.retain(|(other, _)| *other != name);
-            self.edits.add.retain(|(other, _)| *other != name);
+    fn accept(&mut self, accepted: &Accepted) {
+        self.edits.add.extend_from_slice(&accepted.set);
+        self.edits.add.extend_from_slice(&accepted.append);
+        for name in &accepted.remove {
+            self.edits.set.retain(|(other, _)| other != name);
+            self.edits.add.retain(|(other, _)| other != name);
             if self.request.headers.iter().any(|(other, _)| other == name) {
-                self.edits.remove(&name);
+                self.edits.remove(name);
             }
         }
-        self.to_client = accepted.to_client;
+        self.to_client.clone_from(&accepted.to_client);
     }
 }
 

@@ -4,6 +4,7 @@ mod reply;
 
 pub use reply::{Reply, Style, navigates};
 
+use crate::authn::CredentialFault;
 use crate::authn::callout::CalloutFailure;
 use crate::authn::credential::Ambiguous;
 use crate::authz::Unmet;
@@ -11,6 +12,14 @@ use crate::header::Field;
 use crate::policy::Place;
 use crate::request::RequestFault;
 use std::borrow::Cow;
+use std::sync::Arc;
+
+/// An authentication scheme (RFC 9110 section 11.1).
+pub type Scheme = Cow<'static, str>;
+/// RFC 6750
+pub const BEARER: &str = "Bearer";
+/// The word for logs where a credential could not be checked.
+pub const KEYS_UNAVAILABLE: &str = "keys_unavailable";
 
 /// Why a request goes no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +28,16 @@ pub enum Denial {
     Malformed(RequestFault),
     /// 400: two readers could read it as two callers.
     AmbiguousCredential(Ambiguous),
-    /// 401: the rule wants somebody, and nobody is here.
-    NoCredential,
+    /// 401: the rule wants somebody, and nobody is here. The challenge names the scheme that would do.
+    NoCredential { scheme: Scheme },
+    /// 401: a credential is here, and no good.
+    Credential {
+        authenticator: Arc<str>,
+        scheme: Scheme,
+        fault: CredentialFault,
+    },
+    /// 503: a credential is here, and the keys to check it with are not.
+    KeysUnavailable { authenticator: Arc<str> },
     /// The service's own word.
     Service(ServiceDenial),
     /// 401 for nobody, 403 for somebody; the scopes that would do, for RFC 6750.
@@ -28,6 +45,7 @@ pub enum Denial {
         unmet: Unmet,
         known: bool,
         scopes: Vec<String>,
+        scheme: Scheme,
     },
     /// 403
     NoRule,
@@ -35,10 +53,14 @@ pub enum Denial {
     Preflight,
     /// 403: what the upstream would have to be told does not fit a header.
     IdentityTooLong,
+    /// 503: what the next gate would have to be told could not be signed.
+    Unsigned,
     /// `refuse: 404`
     Closed(u16),
     /// 413: the body that the service is to see is longer than the policy allows.
     BodyTooLarge,
+    /// 400: an operator's request that does not say what is to be forgotten.
+    ForgetWhat,
     /// 503
     AuthUnavailable(CalloutFailure),
 }
@@ -80,7 +102,7 @@ pub enum Outcome {
     BadRequest,
     /// Nobody is here and the rule wants somebody.
     Unauthenticated,
-    /// The service said no.
+    /// A credential is no good, as the service or the gate itself found.
     Denied,
     /// Somebody, but not one who may.
     Forbidden,
@@ -89,12 +111,16 @@ pub enum Outcome {
     Closed,
     BodyTooLarge,
     AuthUnavailable,
+    /// An operator made the filter forget.
+    Forgotten,
+    /// The filter answered with its public keys.
+    Jwks,
     /// A shadow rule whose authenticators were not asked.
     NotAsked,
 }
 
 impl Outcome {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Allowed,
         Self::Anonymous,
         Self::FailedOpen,
@@ -108,6 +134,8 @@ impl Outcome {
         Self::Closed,
         Self::BodyTooLarge,
         Self::AuthUnavailable,
+        Self::Forgotten,
+        Self::Jwks,
         Self::NotAsked,
     ];
 
@@ -126,6 +154,8 @@ impl Outcome {
             Self::Closed => "closed",
             Self::BodyTooLarge => "body_too_large",
             Self::AuthUnavailable => "auth_unavailable",
+            Self::Forgotten => "forgotten",
+            Self::Jwks => "jwks",
             Self::NotAsked => "not_asked",
         }
     }
@@ -191,8 +221,8 @@ impl Denial {
                     grpc::INVALID_ARGUMENT,
                 )
             }
-            Self::NoCredential => Row {
-                www_authenticate: Some("Bearer".to_owned()),
+            Self::NoCredential { scheme } => Row {
+                www_authenticate: Some(scheme.to_string()),
                 ..row(
                     401,
                     "unauthenticated",
@@ -202,6 +232,36 @@ impl Denial {
                     grpc::UNAUTHENTICATED,
                 )
             },
+            Self::Credential { scheme, fault, .. } => Row {
+                // RFC 6750 section 3.1. Why it is no good is the operator's to know, not a stranger's.
+                www_authenticate: Some(match scheme.as_ref() {
+                    BEARER if *fault != CredentialFault::UnknownPeer => "Bearer error=\"invalid_token\"".to_owned(),
+                    scheme => scheme.to_owned(),
+                }),
+                ..row(
+                    401,
+                    "unauthenticated",
+                    match fault {
+                        CredentialFault::UnknownPeer => "this needs a credential",
+                        _ => "the credential was not accepted",
+                    },
+                    match fault {
+                        // A certificate is there on every connection, whoever it is meant for.
+                        CredentialFault::UnknownPeer => Outcome::Unauthenticated,
+                        _ => Outcome::Denied,
+                    },
+                    fault.word(),
+                    grpc::UNAUTHENTICATED,
+                )
+            },
+            Self::KeysUnavailable { .. } => row(
+                503,
+                "auth_unavailable",
+                "who calls cannot be found out right now",
+                Outcome::AuthUnavailable,
+                KEYS_UNAVAILABLE,
+                grpc::UNAVAILABLE,
+            ),
             Self::Service(denial) => {
                 let (error, message) = match denial.status {
                     401 => ("unauthenticated", "the credential was not accepted"),
@@ -217,9 +277,12 @@ impl Denial {
                 )
             }
             Self::Unmet {
-                unmet, known: false, ..
+                unmet,
+                known: false,
+                scheme,
+                ..
             } => Row {
-                www_authenticate: Some("Bearer".to_owned()),
+                www_authenticate: Some(scheme.to_string()),
                 ..row(
                     401,
                     "unauthenticated",
@@ -233,6 +296,7 @@ impl Denial {
                 unmet,
                 known: true,
                 scopes,
+                ..
             } => Row {
                 www_authenticate: (*unmet == Unmet::Scopes).then(|| insufficient_scope(scopes)),
                 ..row(
@@ -268,6 +332,14 @@ impl Denial {
                 "identity_too_long",
                 grpc::PERMISSION_DENIED,
             ),
+            Self::Unsigned => row(
+                503,
+                "auth_unavailable",
+                "who calls cannot be told right now",
+                Outcome::AuthUnavailable,
+                "unsigned",
+                grpc::UNAVAILABLE,
+            ),
             Self::Closed(status) => {
                 let (error, message) = match status {
                     403 => ("forbidden", "this is closed"),
@@ -292,6 +364,14 @@ impl Denial {
                 Outcome::BodyTooLarge,
                 "body_too_large",
                 grpc::RESOURCE_EXHAUSTED,
+            ),
+            Self::ForgetWhat => row(
+                400,
+                "bad_request",
+                "name one subject, and its authenticator if it has one, or write all=true",
+                Outcome::BadRequest,
+                "forget_what",
+                grpc::INVALID_ARGUMENT,
             ),
             Self::AuthUnavailable(failure) => {
                 // The operator's remedy belongs where the operator's word was needed.
@@ -347,5 +427,6 @@ fn place_name(place: &Place) -> String {
         Place::Header(name) => format!("header {}", name.as_str()),
         Place::Cookie(name) => format!("cookie {name}"),
         Place::CookiePrefix(prefix) => format!("cookies {prefix}*"),
+        Place::Query(name) => format!("query parameter {name}"),
     }
 }

@@ -1,13 +1,19 @@
 //! The adapter: what proxy-wasm calls, and what is said to it. Nothing is decided here.
 
 mod act;
+mod asking;
 mod collecting;
+mod fetching;
 mod ffi;
+mod gauges;
 mod host;
 mod log;
 mod metrics;
+mod orders;
 mod report;
 mod root;
+mod secrets;
+mod signatures;
 mod stream;
 
 #[cfg(target_arch = "wasm32")]

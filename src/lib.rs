@@ -2,20 +2,27 @@
 #![cfg_attr(not(feature = "filter"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
+pub mod assertion;
 pub mod authn;
 pub mod authz;
+pub mod breaker;
+pub mod cache;
 pub mod config;
 pub mod decide;
 pub mod denial;
+pub mod flight;
 pub mod header;
 pub mod identity;
 pub mod json;
+pub mod keyring;
+pub mod memory;
 pub mod peer;
 pub mod policy;
 pub mod request;
 pub mod rule;
 pub mod strip;
 pub mod time;
+mod wire;
 
 #[cfg(feature = "filter")]
 pub mod filter;

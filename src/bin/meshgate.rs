@@ -1,10 +1,12 @@
-//! The command line: `meshgate check`, `meshgate build`.
+//! The command line: `meshgate check`, `meshgate build`, `meshgate jwks`, `meshgate key new`.
 //!
-//! Two commands and one option are read by hand: an argument parser would be a larger dependency
+//! Four commands and two options are read by hand: an argument parser would be a larger dependency
 //! than all the others of this binary together.
 
+use meshgate::assertion;
+use meshgate::cache::SealKey;
 use meshgate::config::yaml;
-use meshgate::config::{Fault, Faults, Parsed};
+use meshgate::config::{self, Fault, Faults, Parsed};
 use meshgate::policy::{Action, Policy};
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -12,12 +14,18 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: meshgate check FILE
        meshgate build FILE [--into BOOTSTRAP]
+       meshgate jwks FILE
+       meshgate key new [--signing]
        meshgate --help | --version
 
 check   prints every fault of a policy as FILE:LINE:COLUMN: PATH: MESSAGE
 build   prints the policy as the one JSON document that Envoy is given;
         --into BOOTSTRAP prints that bootstrap as JSON instead, with the policy
         where it says exactly \"${MESHGATE_POLICY}\"
+jwks    prints the public keys that others check this policy's assertions with;
+        the private ones are read from the variables that identity.assertion names
+key new prints a new random key, for the variable that cache.shared names;
+        with --signing a new private key, for one that identity.assertion names
 
 FILE and BOOTSTRAP are YAML or JSON; - is standard input.
 exit status: 0 fine, 1 faults, 2 wrong usage or a file that cannot be read
@@ -66,8 +74,13 @@ fn run(arguments: &[&str]) -> Result<String, Stop> {
         {
             build_into(file, bootstrap)
         }
+        ["jwks", file] if is_file(file) => jwks(file),
+        ["key", "new"] => new_key(),
+        ["key", "new", "--signing"] => new_signing_key(),
         [] => Err(Stop::Usage("no command".into())),
-        [command @ ("check" | "build"), ..] => Err(Stop::Usage(format!("{command}: unexpected or missing arguments"))),
+        [command @ ("check" | "build" | "jwks" | "key"), ..] => {
+            Err(Stop::Usage(format!("{command}: unexpected or missing arguments")))
+        }
         [command, ..] => Err(Stop::Usage(format!("unknown command {command:?}"))),
     }
 }
@@ -98,6 +111,38 @@ fn build_into(file: &str, bootstrap: &str) -> Result<String, Stop> {
     built
         .map(|json| json + "\n")
         .map_err(|faults| listed(bootstrap, &faults))
+}
+
+fn new_key() -> Result<String, Stop> {
+    let key = SealKey::random().ok_or_else(|| Stop::Unusable("the system gives no random bytes".into()))?;
+    Ok(key.reveal() + "\n")
+}
+
+fn jwks(file: &str) -> Result<String, Stop> {
+    let parsed = yaml::parse(&read(file)?).map_err(|faults| listed(file, &faults))?;
+    warn(file, &parsed);
+    match config::signing(&parsed.policy, environment).map_err(|faults| listed(file, &faults))? {
+        Some(assertions) => Ok(assertions.jwks() + "\n"),
+        None => Err(Stop::Faults(vec![format!("{file}: there is no identity.assertion")])),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge where it is read")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn new_signing_key() -> Result<String, Stop> {
+    // One number in four thousand million is none of a key.
+    for _ in 0..8 {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)
+            .map_err(|error| Stop::Unusable(format!("the system gives no random bytes: {error}")))?;
+        if let Some(pem) = assertion::p256_pem(&secret) {
+            return Ok(pem);
+        }
+    }
+    Err(Stop::Unusable("the system's random bytes are none".into()))
 }
 
 fn summary(policy: &Policy) -> String {

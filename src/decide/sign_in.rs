@@ -1,8 +1,8 @@
 //! Where a browser is sent instead of being shown a refusal.
 
-use crate::authn::callout;
+use crate::authn::{callout, credential};
 use crate::denial::Style;
-use crate::policy::{AuthenticatorKind, Rule, SignIn};
+use crate::policy::{Rule, SignIn};
 use crate::request::path::push_escape;
 use crate::request::{Connection, Request};
 use crate::rule::HostPattern;
@@ -13,8 +13,8 @@ pub(super) fn style(rule: &Rule, request: &Request, status: u16, connection: &dy
         .into_iter()
         .flat_map(|gate| &gate.authenticators)
         .find_map(|authenticator| {
-            let AuthenticatorKind::Callout(callout) = &authenticator.kind;
-            callout
+            let asked = authenticator.callout()?;
+            asked
                 .on_deny
                 .sign_in
                 .as_ref()
@@ -42,7 +42,8 @@ fn location(sign_in: &SignIn, rule: &Rule, request: &Request, connection: &dyn C
     if !rule.matcher.hosts.iter().any(named) {
         return None;
     }
-    let target = request.target()?;
+    // A credential in an address would stand in histories and logs of two sites.
+    let target = credential::target_without(&rule.strip_credentials, request).or_else(|| request.target())?;
     let mut location = sign_in.before.clone();
     let parts = [
         callout::scheme(connection).as_bytes(),

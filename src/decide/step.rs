@@ -1,11 +1,12 @@
 //! What the proxy is to do, and what is said of it.
 
-use super::{Awaiting, Way, shadow, sign_in};
+use super::{Awaiting, Call, Way, shadow, sign_in};
 use crate::authn::callout::{CalloutFailure, Question};
 use crate::authn::{Caller, WhyNobody};
 use crate::authz::{self, Permit};
 use crate::denial::{Denial, Outcome, Reply, Style};
 use crate::header::{Edits, Field, Headers};
+use crate::memory::Order;
 use crate::policy::{Policy, Rule};
 use crate::request::{self, Connection};
 use std::borrow::Cow;
@@ -30,12 +31,24 @@ impl Step {
         }
     }
 
-    pub(super) fn record_mut(&mut self) -> Option<&mut Record> {
-        match self {
-            Self::Forward(forward) => Some(&mut forward.record),
-            Self::Refuse(refuse) => Some(&mut refuse.record),
-            Self::Ask(_) => None,
+    pub(super) fn on_record(mut self, change: impl FnOnce(&mut Record)) -> Self {
+        match &mut self {
+            Self::Forward(forward) => change(&mut forward.record),
+            Self::Refuse(refuse) => change(&mut refuse.record),
+            Self::Ask(_) => {}
         }
+        self
+    }
+
+    /// What is asked beside, wherever the request itself goes.
+    pub(super) fn with_refresh(mut self, refresh: Option<Refresh>) -> Self {
+        let refresh = refresh.map(Box::new);
+        match &mut self {
+            Self::Forward(forward) => forward.refresh = refresh,
+            Self::Refuse(refuse) => refuse.refresh = refresh,
+            Self::Ask(_) => {}
+        }
+        self
     }
 }
 
@@ -46,21 +59,76 @@ pub struct Forward {
     permit: Permit,
     /// For the upstream.
     pub edits: Edits,
-    /// Added to the response.
-    pub to_client: Vec<Field>,
+    pub on_response: OnResponse,
     pub record: Record,
+    pub refresh: Option<Box<Refresh>>,
 }
 
+/// What is done when the response comes, or the client leaves before.
+#[derive(Debug, Default)]
+pub struct OnResponse {
+    /// Added to the response.
+    pub to_client: Vec<Field>,
+    /// Given once more: until the upstream has ended a session, the service goes on to say yes to it.
+    pub forget: Vec<Order>,
+}
+
+/// The filter answers itself: a refusal, or an operator's request.
 #[derive(Debug)]
 pub struct Refuse {
     pub reply: Reply,
     pub record: Record,
+    pub refresh: Option<Box<Refresh>>,
 }
 
 #[derive(Debug)]
 pub struct Ask {
     pub question: Question,
+    pub call: Call,
     pub awaiting: Awaiting,
+}
+
+/// A question that no request waits for (`stale_while_revalidate`).
+#[derive(Debug)]
+pub struct Refresh {
+    pub question: Question,
+    pub call: Call,
+}
+
+/// Whose word a decision went by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Used {
+    /// Nobody's; the caller showed no credential, or was not asked for one.
+    #[default]
+    Nothing,
+    /// The service was asked.
+    Asked,
+    /// Another request asked the same.
+    Joined,
+    Remembered,
+    /// Another worker asked.
+    Shared,
+    /// Past its life, and asked anew beside.
+    Revalidated,
+    /// Past its life, while the service was away.
+    Stale,
+}
+
+impl Used {
+    /// Every word of the log and the metric; nothing is said of `Nothing`.
+    pub const WORDS: &'static [&'static str] = &["asked", "joined", "remembered", "shared", "revalidated", "stale"];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Nothing => "nobody",
+            Self::Asked => "asked",
+            Self::Joined => "joined",
+            Self::Remembered => "remembered",
+            Self::Shared => "shared",
+            Self::Revalidated => "revalidated",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 /// What log, metrics and filter state say of a decision.
@@ -74,25 +142,15 @@ pub struct Record {
     pub subject: Option<String>,
     /// Which one was asked, also where it refused or could not be asked.
     pub authenticator: Option<Arc<str>>,
+    /// The name of the credential by which the caller is known, or which was refused: of an API key its `id`.
+    pub credential_id: Option<Arc<str>>,
     /// Why the service could not be asked, also where the request went on.
     pub failure: Option<CalloutFailure>,
     /// What shadow rules would have done.
     pub shadows: Vec<(Arc<Rule>, Outcome)>,
+    pub used: Used,
     /// False under `mode: observe`: this is what would have been done.
     pub enforced: bool,
-}
-
-impl Record {
-    /// What a question came to, for metrics.
-    pub fn callout_result(&self) -> &'static str {
-        match (self.failure, self.outcome) {
-            (Some(failure), _) => failure.word(),
-            // Unauthenticated: the service said no, `anonymous` let nobody go on, `require` did not.
-            (None, Outcome::Denied | Outcome::Anonymous | Outcome::Unauthenticated) => "denied",
-            (None, Outcome::BodyTooLarge) => "not_asked",
-            (None, _) => "allowed",
-        }
-    }
 }
 
 impl Way {
@@ -108,26 +166,34 @@ impl Way {
             true => (self.edits, self.to_client),
             false => Default::default(),
         };
+        let on_response = OnResponse {
+            to_client,
+            forget: self.forgotten,
+        };
         Step::Forward(Box::new(Forward {
             permit,
             edits,
-            to_client,
+            on_response,
             record,
+            refresh: None,
         }))
     }
 
     pub(super) fn refuse(self, denial: Denial, caller: Option<Caller>, connection: &dyn Connection) -> Step {
         let row = denial.row();
         let mut record = self.record(row.outcome, row.cause.clone(), caller.as_ref(), connection);
-        if let Denial::AuthUnavailable(failure) = denial {
-            record.failure = Some(failure);
+        match &denial {
+            Denial::AuthUnavailable(failure) => record.failure = Some(*failure),
+            Denial::KeysUnavailable { authenticator } => record.authenticator = Some(authenticator.clone()),
+            _ => {}
         }
         if let Some(permit) = authz::observing(&self.policy) {
             return Step::Forward(Box::new(Forward {
                 permit,
                 edits: Edits::default(),
-                to_client: Vec::new(),
+                on_response: OnResponse::default(),
                 record,
+                refresh: None,
             }));
         }
         let style = match (&self.rule, self.request.is_grpc()) {
@@ -136,7 +202,36 @@ impl Way {
             (None, false) => Style::Json,
         };
         let reply = Reply::of(&denial, &row, &style, &request_id(&self.request.headers));
-        Step::Refuse(Box::new(Refuse { reply, record }))
+        Step::Refuse(Box::new(Refuse {
+            reply,
+            record,
+            refresh: None,
+        }))
+    }
+
+    /// The filter answers an operator's request itself, unless it only observes.
+    pub(super) fn answer(
+        self,
+        reply: Reply,
+        outcome: Outcome,
+        caller: Option<Caller>,
+        connection: &dyn Connection,
+    ) -> Step {
+        let record = self.record(outcome, "".into(), caller.as_ref(), connection);
+        if let Some(permit) = authz::observing(&self.policy) {
+            return Step::Forward(Box::new(Forward {
+                permit,
+                edits: Edits::default(),
+                on_response: OnResponse::default(),
+                record,
+                refresh: None,
+            }));
+        }
+        Step::Refuse(Box::new(Refuse {
+            reply,
+            record,
+            refresh: None,
+        }))
     }
 
     fn record(
@@ -151,20 +246,35 @@ impl Way {
             Some(Caller::Nobody(WhyNobody::ServiceFailed(failure))) => Some(*failure),
             _ => None,
         };
+        let credential = &self.credential;
         Record {
             rule: self.rule.clone(),
             outcome,
-            cause: match failure {
-                Some(failure) if cause.is_empty() => failure.word().into(),
+            cause: match (failure, credential.fault) {
+                (Some(failure), _) if cause.is_empty() => failure.word().into(),
+                (None, Some(fault)) if cause.is_empty() => fault.word().into(),
                 _ => cause,
             },
             subject: principal.map(|principal| principal.subject.clone()),
-            authenticator: principal.map(|principal| principal.authenticator.clone()),
+            authenticator: principal
+                .map(|principal| principal.authenticator.clone())
+                .or_else(|| credential.authenticator.clone()),
+            credential_id: credential.id.clone(),
             failure,
+            used: Used::Nothing,
             shadows: shadow::outcomes(&self.shadows, caller, &self.request, connection),
             enforced: authz::observing(&self.policy).is_none(),
         }
     }
+}
+
+/// A request that the filter answers itself, whatever the rules say.
+pub(super) fn answer_itself(policy: &Policy, reply: Reply, outcome: Outcome) -> Step {
+    Step::Refuse(Box::new(Refuse {
+        reply,
+        record: without_rule(policy, outcome, "".into()),
+        refresh: None,
+    }))
 }
 
 /// A request that cannot be read as one request meets no rule.
@@ -175,8 +285,9 @@ pub(super) fn refuse_unread(policy: &Policy, headers: &Headers, denial: Denial) 
         Some(permit) => Step::Forward(Box::new(Forward {
             permit,
             edits: Edits::default(),
-            to_client: Vec::new(),
+            on_response: OnResponse::default(),
             record: refuse.record,
+            refresh: None,
         })),
     }
 }
@@ -188,17 +299,26 @@ pub(super) fn refused(policy: &Policy, headers: &Headers, denial: &Denial) -> Re
         false => Style::Json,
     };
     let reply = Reply::of(denial, &row, &style, &request_id(headers));
-    let record = Record {
+    Refuse {
+        reply,
+        record: without_rule(policy, row.outcome, row.cause),
+        refresh: None,
+    }
+}
+
+fn without_rule(policy: &Policy, outcome: Outcome, cause: Cow<'static, str>) -> Record {
+    Record {
         rule: None,
-        outcome: row.outcome,
-        cause: row.cause,
+        outcome,
+        cause,
         subject: None,
         authenticator: None,
+        credential_id: None,
         failure: None,
+        used: Used::Nothing,
         shadows: Vec::new(),
         enforced: authz::observing(policy).is_none(),
-    };
-    Refuse { reply, record }
+    }
 }
 
 /// As the caller or Envoy named the request; cut, since a caller may write what it likes there.

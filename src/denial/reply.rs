@@ -1,6 +1,7 @@
 //! From a row of the table to the bytes a caller gets.
 
 use super::{Denial, Row, ServiceDenial};
+use crate::assertion::JWKS_MAX_AGE_S;
 use crate::header::Field;
 use crate::json::push_string;
 use crate::request::Request;
@@ -59,7 +60,37 @@ impl Reply {
                 .headers
                 .push((b"www-authenticate".to_vec(), challenge.clone().into_bytes()));
         }
+        if let Denial::AuthUnavailable(failure) = denial
+            && let Some(seconds) = failure.retry_after_s()
+        {
+            let seconds = seconds.to_string().into_bytes();
+            reply.headers.push((b"retry-after".to_vec(), seconds));
+        }
         reply
+    }
+
+    /// To an operator's request that the filter answers itself.
+    pub fn forgotten(style: &Style) -> Self {
+        Self {
+            status: 200,
+            headers: vec![json_type(), (b"cache-control".to_vec(), b"no-store".to_vec())],
+            body: b"{\"forgotten\":true}".to_vec(),
+            grpc_status: matches!(style, Style::Grpc).then_some(0),
+        }
+    }
+
+    /// The public keys, which anybody may read and keep for a while (RFC 7517 section 8.5.2).
+    pub fn jwks(keys: String) -> Self {
+        let kept = format!("public, max-age={JWKS_MAX_AGE_S}");
+        Self {
+            status: 200,
+            headers: vec![
+                (b"content-type".to_vec(), b"application/jwk-set+json".to_vec()),
+                (b"cache-control".to_vec(), kept.into_bytes()),
+            ],
+            body: keys.into_bytes(),
+            grpc_status: None,
+        }
     }
 }
 

@@ -2,10 +2,13 @@
 
 use super::ffi::HostError;
 use super::root::Plugin;
-use super::{ffi, host, report};
-use crate::authn::callout::{Answer, CalloutFailure};
-use crate::decide::{self, Ask, Awaiting, Forward, Refuse, Step};
-use crate::header::{Field, Headers};
+use super::signatures::HostSignatures;
+use super::{ffi, host, orders, report};
+use crate::authn::callout::{Answer, CalloutFailure, Question};
+use crate::decide::{self, Around, Awaiting, Call, Forward, Heard, OnResponse, Refuse, Step, Used};
+use crate::header::Headers;
+use crate::memory::Order;
+use crate::time::UnixTime;
 use proxy_wasm::types::Status;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,8 +19,8 @@ pub struct InFlight {
     pub started_ns: u64,
 }
 
-/// What is to be added to the response.
-pub fn forward_request(plugin: &Plugin, request: &InFlight, forward: Forward) -> Result<Vec<Field>, HostError> {
+/// What is to be done when the response comes.
+pub fn forward_request(plugin: &Plugin, request: &InFlight, forward: Forward) -> Result<OnResponse, HostError> {
     if !forward.edits.is_empty() {
         // The host chooses the route anew after each change of a header, as its ABI 0.2.1 promises.
         host::edit(&forward.edits, &request.headers)?;
@@ -29,7 +32,7 @@ pub fn forward_request(plugin: &Plugin, request: &InFlight, forward: Forward) ->
         &forward.record,
         request.started_ns,
     );
-    Ok(forward.to_client)
+    Ok(forward.on_response)
 }
 
 pub fn refuse_request(plugin: &Plugin, request: &InFlight, refuse: &Refuse) {
@@ -62,18 +65,49 @@ pub fn strip_trailers(plugin: &Plugin) -> Result<(), HostError> {
     names.try_for_each(|name| host::remove(host::Map::RequestTrailers, &name))
 }
 
-/// Goes on with the request, and counts what its question came to.
-pub fn answered(plugin: &Plugin, awaiting: Awaiting, answer: Answer) -> Step {
-    let authenticator = awaiting.authenticator();
-    let step = awaiting.on_answer(answer, &host::HostConnection);
-    if let Some(record) = step.record() {
-        plugin.counters.count_callout(authenticator, record.callout_result());
+/// A logout is over, as far as the upstream is concerned.
+pub fn forget_again(plugin: &Plugin, orders: Vec<Order>) {
+    for order in orders {
+        plugin.memory.borrow_mut().give(order, ffi::now_ns() / 1_000_000);
     }
-    step
 }
 
-/// The call belongs to the root, so that a client that leaves does not take its answer along.
-pub fn call(plugin: &Plugin, context_id: u32, ask: &Ask, body: Option<&[u8]>) -> Result<u32, CalloutFailure> {
+/// Whether a question may go out now.
+pub fn leave(plugin: &Plugin, call: &Call) -> Result<(), CalloutFailure> {
+    call.leave(&mut plugin.memory.borrow_mut(), ffi::now_ns() / 1_000_000)
+}
+
+/// Takes in what came of a call, and counts it.
+pub fn answered(plugin: &Plugin, call: &Call, answer: Answer) -> Heard {
+    let now_ms = ffi::now_ns() / 1_000_000;
+    let heard = call.on_answer(answer, &mut plugin.memory.borrow_mut(), &host::HostStore, now_ms);
+    orders::tell(plugin);
+    plugin
+        .counters
+        .count_callout(call.authenticator().name.clone(), heard.word());
+    heard
+}
+
+/// Goes on with a request whose answer is here, in its stream's context.
+pub fn heard(plugin: &Plugin, awaiting: Awaiting, heard: Heard, used: Used) -> Step {
+    with_around(plugin, |around| awaiting.on_heard(heard, used, around))
+}
+
+/// What decisions look at besides the request.
+pub fn with_around<T>(plugin: &Plugin, decide: impl FnOnce(&mut Around) -> T) -> T {
+    let decided = decide(&mut Around {
+        connection: &host::HostConnection,
+        memory: &mut plugin.memory.borrow_mut(),
+        signatures: &HostSignatures,
+        shared: &host::HostStore,
+        now: UnixTime::from_ns(ffi::now_ns()),
+    });
+    orders::tell(plugin);
+    decided
+}
+
+/// In the root's context: the call is its own.
+pub fn call(question: &Question, body: Option<&[u8]>) -> Result<u32, CalloutFailure> {
     // As ext_authz writes what is not UTF-8; a credential never is (see `credential::present`).
     fn text(bytes: &[u8]) -> Cow<'_, str> {
         match std::str::from_utf8(bytes) {
@@ -83,16 +117,13 @@ pub fn call(plugin: &Plugin, context_id: u32, ask: &Ask, body: Option<&[u8]>) ->
                 .into(),
         }
     }
-    let question = &ask.question;
     let texts: Vec<_> = question
         .headers
         .iter()
         .map(|(name, value)| (text(name), text(value)))
         .collect();
     let headers = texts.iter().map(|(name, value)| (&**name, &**value)).collect();
-    ffi::set_effective_context(plugin.root_id).map_err(|_| CalloutFailure::Host)?;
     let sent = proxy_wasm::hostcalls::dispatch_http_call(&question.cluster, headers, body, vec![], question.timeout);
-    ffi::set_effective_context(context_id).map_err(|_| CalloutFailure::Host)?;
     sent.map_err(|status| match status {
         Status::BadArgument => CalloutFailure::UnknownCluster,
         _ => CalloutFailure::NoHost,

@@ -1,10 +1,10 @@
 //! Requests whose body is being collected for the service.
 
-use super::act::{InFlight, answered, forward_request, refuse_request, reply};
+use super::act::{InFlight, forward_request, heard, refuse_request, reply};
 use super::root::Plugin;
 use super::{ffi, host, report};
-use crate::authn::callout::{Answer, CalloutFailure};
-use crate::decide::{self, Ask, Step};
+use crate::authn::callout::CalloutFailure;
+use crate::decide::{self, Ask, Heard, Step, Used};
 use crate::policy::SendBody;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -95,7 +95,8 @@ fn end(plugin: &Plugin, context_id: u32) {
         return;
     };
     let failed = || decide::host_failed(&plugin.policy, &request.headers);
-    match answered(plugin, ask.awaiting, Answer::Failure(CalloutFailure::BodyUnseen)) {
+    let unseen = Heard::Failed(CalloutFailure::BodyUnseen);
+    match heard(plugin, ask.awaiting, unseen, Used::Asked) {
         Step::Refuse(refuse) => refuse_request(plugin, &request, &refuse),
         // Under `mode: observe`.
         Step::Forward(forward) => match forward_request(plugin, &request, *forward) {

@@ -11,6 +11,8 @@ pub struct HostError(pub u32);
 pub const OK: u32 = 0;
 pub const NOT_FOUND: u32 = 1;
 pub const SERIALIZATION_FAILURE: u32 = 3;
+/// Somebody else wrote meanwhile.
+pub const CAS_MISMATCH: HostError = HostError(8);
 
 #[cfg_attr(target_arch = "wasm32", link(wasm_import_module = "env"))]
 unsafe extern "C" {
@@ -26,6 +28,8 @@ unsafe extern "C" {
     fn proxy_remove_header_map_value(map: u32, key: *const u8, ks: usize) -> u32;
     fn proxy_get_property(path: *const u8, ps: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_set_property(path: *const u8, ps: usize, value: *const u8, vs: usize) -> u32;
+    fn proxy_get_shared_data(key: *const u8, ks: usize, data: *mut *mut u8, size: *mut usize, cas: *mut u32) -> u32;
+    fn proxy_set_shared_data(key: *const u8, ks: usize, value: *const u8, vs: usize, cas: u32) -> u32;
     fn proxy_continue_stream(kind: u32) -> u32;
     fn proxy_send_local_response(
         status: u32,
@@ -38,9 +42,28 @@ unsafe extern "C" {
         grpc_status: i32,
     ) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        arguments: *const u8,
+        arguments_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
+}
+
+// The SDK's own entry point, in this module.
+unsafe extern "C" {
+    fn proxy_on_tick(context_id: u32);
+}
+
+/// Runs the root's tick inside a stream's callback. The SDK brings an answer to the context whose callback sent the
+/// question; while a stream's callback runs, it holds no root.
+pub fn run_root(root_id: u32) {
+    unsafe { proxy_on_tick(root_id) }
 }
 
 fn done(status: u32) -> Result<(), HostError> {
@@ -76,6 +99,27 @@ pub fn log_level() -> Result<u32, HostError> {
     let mut level = 0;
     done(unsafe { proxy_get_log_level(&mut level) })?;
     Ok(level)
+}
+
+/// An error of `NOT_FOUND` where the proxy has no such function.
+pub fn call_foreign(name: &str, arguments: &[u8]) -> Result<Vec<u8>, HostError> {
+    let mut data: *mut u8 = std::ptr::null_mut();
+    let mut size = 0usize;
+    done(unsafe {
+        proxy_call_foreign_function(
+            name.as_ptr(),
+            name.len(),
+            arguments.as_ptr(),
+            arguments.len(),
+            &mut data,
+            &mut size,
+        )
+    })?;
+    if data.is_null() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: as in `bytes`.
+    Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
 /// Nanoseconds since the Unix epoch.
@@ -122,6 +166,22 @@ pub fn property(path: &[u8]) -> Result<Option<Vec<u8>>, HostError> {
 
 pub fn set_property(path: &[u8], value: &[u8]) -> Result<(), HostError> {
     done(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
+}
+
+/// With the version of the value, for [`set_shared_data`].
+pub fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, HostError> {
+    let (mut version, mut found) = (0, true);
+    let value = bytes(|data, size| {
+        let status = unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut version) };
+        found = status != NOT_FOUND;
+        status
+    })?;
+    Ok(found.then(|| (value.unwrap_or_default(), version)))
+}
+
+/// `version`: only in place of that one; of 0, whatever is there.
+pub fn set_shared_data(key: &str, value: &[u8], version: u32) -> Result<(), HostError> {
+    done(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) })
 }
 
 pub fn continue_stream(kind: u32) -> Result<(), HostError> {

@@ -1,6 +1,8 @@
 //! What the filter says to the proxy, in the filter's words.
 
 use super::ffi::{self, HostError};
+use super::report;
+use crate::cache::SharedStore;
 use crate::header::{Edits, Field, Headers};
 use crate::request::Connection;
 use std::net::{IpAddr, SocketAddr};
@@ -44,11 +46,10 @@ pub fn edit(edits: &Edits, headers: &Headers) -> Result<(), HostError> {
         return ffi::set_header_pairs(map, &serialise(edits.apply(headers).into_iter()));
     }
     // Setting a name takes all its values away.
-    let is_set = |name: &[u8]| edits.set.iter().any(|(other, _)| other == name);
-    for name in edits.remove.iter().filter(|name| !is_set(name)) {
+    for name in edits.remove.iter().filter(|name| !edits.is_set(name)) {
         ffi::remove_header(map, name)?;
     }
-    for (name, value) in &edits.set {
+    for (name, value) in edits.sets() {
         ffi::replace_header(map, name, value)?;
     }
     for (name, value) in &edits.add {
@@ -102,6 +103,30 @@ fn serialise<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> V
         bytes.push(0);
     }
     bytes
+}
+
+/// What the workers of this proxy share.
+pub struct HostStore;
+
+impl SharedStore for HostStore {
+    fn get(&self, slot: &str) -> Option<Vec<u8>> {
+        ffi::shared_data(slot)
+            .unwrap_or_else(failed("get_shared_data"))?
+            .0
+            .into()
+    }
+
+    fn set(&self, slot: &str, bytes: &[u8]) {
+        ffi::set_shared_data(slot, bytes, 0).unwrap_or_else(failed("set_shared_data"));
+    }
+}
+
+/// It is as if nothing were shared.
+fn failed<T: Default>(deed: &'static str) -> impl FnOnce(HostError) -> T {
+    move |error| {
+        report::host_error(deed, error);
+        T::default()
+    }
 }
 
 /// The connection of the stream in whose context we run.

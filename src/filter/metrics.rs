@@ -3,7 +3,7 @@
 //! into a label of Prometheus.
 
 use super::ffi;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -19,14 +19,19 @@ thread_local! {
 }
 
 fn id(kind: Kind, name: &str) -> Option<u32> {
-    IDS.with_borrow_mut(|ids| match ids.get(name) {
-        Some(id) => *id,
-        None => {
-            let id = ffi::define_metric(kind as u32, name).ok();
-            ids.insert(name.to_owned(), id);
-            id
+    let find = |ids: &RefCell<HashMap<String, Option<u32>>>| {
+        let mut ids = ids.borrow_mut();
+        match ids.get(name) {
+            Some(id) => *id,
+            None => {
+                let id = ffi::define_metric(kind as u32, name).ok();
+                ids.insert(name.to_owned(), id);
+                id
+            }
         }
-    })
+    };
+    // Where a thread ends, gauges may go after the names: there is nothing left to tell.
+    IDS.try_with(find).ok().flatten()
 }
 
 /// A metric's id, looked up by name once.
@@ -43,6 +48,41 @@ impl Counter {
             // A lost count is no reason to lose the request.
             let _ = ffi::increment_metric(id, 1);
         }
+    }
+}
+
+/// A worker's share of a gauge that is the sum over all workers. Not defined before there is something to say.
+pub struct Gauge {
+    name: String,
+    told: Cell<u64>,
+}
+
+impl Gauge {
+    pub fn named(name: &str, labels: &[(&str, &str)]) -> Self {
+        Self {
+            name: with_labels(name, labels),
+            told: Cell::new(0),
+        }
+    }
+
+    pub fn set(&self, value: u64) {
+        let told = self.told.get();
+        if value == told {
+            return;
+        }
+        let change = i64::try_from(i128::from(value) - i128::from(told));
+        if let (Some(id), Ok(change)) = (id(Kind::Gauge, &self.name), change)
+            && ffi::increment_metric(id, change).is_ok()
+        {
+            self.told.set(value);
+        }
+    }
+}
+
+/// The policy is gone, and what stood under it.
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

@@ -5,7 +5,7 @@ use super::log::{self, entry};
 use super::metrics::Counter;
 use super::{ffi, host};
 use crate::authn::callout::CalloutFailure;
-use crate::decide::{Record, request_id};
+use crate::decide::{Record, Used, request_id};
 use crate::denial::Outcome;
 use crate::header::Headers;
 use crate::policy::{AccessFields, Policy, Rule};
@@ -21,6 +21,8 @@ pub struct Counters {
     decisions: RefCell<PolicyMap<Key, Counter>>,
     /// By authenticator and result.
     callouts: RefCell<PolicyMap<(Arc<str>, &'static str), Counter>>,
+    /// By authenticator and whose word a decision went by.
+    answers: RefCell<PolicyMap<(Arc<str>, Used), Counter>>,
 }
 
 /// The rule by its position, if there is one.
@@ -46,6 +48,18 @@ impl Counters {
             .entry((authenticator, result))
             .or_insert_with_key(named)
             .increment();
+    }
+
+    fn count_answer(&self, authenticator: &Arc<str>, used: Used) {
+        let named = || {
+            Counter::named(
+                "answers_total",
+                &[("authenticator", authenticator), ("from", used.word())],
+            )
+        };
+        let mut answers = self.answers.borrow_mut();
+        let key = (authenticator.clone(), used);
+        answers.entry(key).or_insert_with(named).increment();
     }
 
     fn count(&self, family: Family, rule: Option<&Rule>, outcome: Outcome) {
@@ -76,17 +90,34 @@ pub fn host_error(deed: &'static str, error: HostError) {
 
 pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record: &Record, started_ns: u64) {
     counters.count(Family::Requests, record.rule.as_deref(), record.outcome);
+    if let Some(authenticator) = record.authenticator.as_ref().filter(|_| record.used != Used::Nothing) {
+        counters.count_answer(authenticator, record.used);
+    }
+    if let Some((authenticator, why)) = record.authenticator.as_ref().zip(not_asked(record)) {
+        counters.count_callout(authenticator.clone(), why);
+    }
     for (rule, outcome) in &record.shadows {
         counters.count(Family::Shadow, Some(rule), *outcome);
     }
     set_state(&policy.log.access, record);
     let level = match record.failure {
         // A caller who is slow to send its body looks the same, and could fill the log with errors.
-        Some(CalloutFailure::BodyUnseen) | None => Level::Info,
+        // One outage is told by those who met it, not by everyone whom it kept out.
+        Some(CalloutFailure::BodyUnseen | CalloutFailure::BreakerOpen { .. } | CalloutFailure::TooManyWaiting)
+        | None => Level::Info,
         Some(_) => Level::Error,
     };
     if log::enabled(level) {
         write_line(policy, headers, record, started_ns, level);
+    }
+}
+
+/// Why no call was made where one was due; those that were made are counted as they end.
+fn not_asked(record: &Record) -> Option<&'static str> {
+    match (record.outcome, record.failure) {
+        (Outcome::BodyTooLarge, _) => Some("not_asked"),
+        (_, Some(failure)) if !failure.was_asked() => Some(failure.word()),
+        _ => None,
     }
 }
 
@@ -124,6 +155,12 @@ fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u
     if let Some(authenticator) = &record.authenticator {
         line.string("authenticator", authenticator);
     }
+    if record.used != Used::Nothing {
+        line.string("answer", record.used.word());
+    }
+    if let Some(id) = &record.credential_id {
+        line.string("credential_id", id);
+    }
     if !record.enforced {
         line.raw("enforced", "false");
     }
@@ -154,16 +191,18 @@ fn trace_id(headers: &Headers) -> String {
 /// values of the query unless the policy names them.
 fn url(policy: &Policy, headers: &Headers) -> String {
     const MAX_BYTES: usize = 2048;
+    const MAX_HOST_CHARS: usize = 320;
     let part = |name| String::from_utf8_lossy(headers.first(name).unwrap_or_default());
     let target = headers.first(":path").unwrap_or_default();
     let target = target.get(..MAX_BYTES).unwrap_or(target);
     let mut halves = target.splitn(2, |b| *b == b'#');
     let mut pieces = halves.next().unwrap_or_default().splitn(2, |b| *b == b'?');
     let path = String::from_utf8_lossy(pieces.next().unwrap_or_default());
-    let authority = part(":authority");
+    // A DNS name has at most 253 bytes.
+    let authority: String = part(":authority").chars().take(MAX_HOST_CHARS).collect();
     let host = match authority.rsplit_once('@') {
         Some((_, host)) => format!("******@{host}"),
-        None => authority.into_owned(),
+        None => authority,
     };
     let mut url = format!("{}://{host}{path}", part(":scheme"));
     let parameters = pieces.next().into_iter().flat_map(query::raw_parameters);

@@ -1,14 +1,17 @@
 //! One request through the filter.
 
-use super::act::{InFlight, answered, call, forward_request, refuse_request, reply, strip_trailers};
+use super::act::{self, InFlight, forward_request, refuse_request, reply, strip_trailers};
+use super::asking::{self, Outcome, Told};
 use super::collecting::Waiting;
 use super::ffi::HostError;
 use super::root::Plugin;
-use super::{ffi, host, report};
-use crate::authn::callout::{Answer, CalloutFailure, MAX_DENIAL_BODY_BYTES};
-use crate::decide::{self, Ask, Step};
-use crate::header::{Field, Headers};
+use super::signatures::HostSignatures;
+use super::{ffi, host, orders, report};
+use crate::authn::callout::CalloutFailure;
+use crate::decide::{self, Around, Ask, Heard, OnResponse, Refresh, Step, Used};
+use crate::header::Headers;
 use crate::policy::SendBody;
+use crate::time::UnixTime;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::rc::Rc;
@@ -25,15 +28,10 @@ enum State {
     New,
     /// The body is being collected; what waits for it stands in `Plugin::collecting`.
     Collecting,
-    /// The service was asked.
-    Asking {
-        token: u32,
-        waiting: Box<Waiting>,
-    },
-    /// On its way; what is added to its response.
-    Forwarded {
-        to_client: Vec<Field>,
-    },
+    /// The service was asked; what waits for it stands in `Plugin::asking`.
+    Asking,
+    /// On its way; what is done when its response comes.
+    Forwarded(OnResponse),
     Refused,
 }
 
@@ -49,19 +47,23 @@ impl Stream {
     /// Does what was decided, and says whether the request goes on.
     fn carry_out(&mut self, plugin: &Rc<Plugin>, request: InFlight, step: Step, end_of_stream: bool) -> Action {
         match step {
-            Step::Forward(forward) => match forward_request(plugin, &request, *forward) {
-                Ok(to_client) => {
-                    self.state = State::Forwarded { to_client };
-                    Action::Continue
+            Step::Forward(mut forward) => {
+                self.refresh(plugin, forward.refresh.take());
+                match forward_request(plugin, &request, *forward) {
+                    Ok(on_response) => {
+                        self.state = State::Forwarded(on_response);
+                        Action::Continue
+                    }
+                    Err(error) => {
+                        report::host_error("change_headers", error);
+                        self.state = State::Refused;
+                        refuse_request(plugin, &request, &decide::host_failed(&plugin.policy, &request.headers));
+                        Action::Pause
+                    }
                 }
-                Err(error) => {
-                    report::host_error("change_headers", error);
-                    self.state = State::Refused;
-                    refuse_request(plugin, &request, &decide::host_failed(&plugin.policy, &request.headers));
-                    Action::Pause
-                }
-            },
-            Step::Refuse(refuse) => {
+            }
+            Step::Refuse(mut refuse) => {
+                self.refresh(plugin, refuse.refresh.take());
                 self.state = State::Refused;
                 refuse_request(plugin, &request, &refuse);
                 Action::Pause
@@ -76,32 +78,36 @@ impl Stream {
         }
     }
 
-    fn dispatch(&mut self, plugin: &Rc<Plugin>, request: InFlight, ask: Box<Ask>, body: Option<&[u8]>) -> Action {
-        match call(plugin, self.context_id, &ask, body) {
-            Ok(token) => {
-                let waiting = Waiting { request, ask };
-                self.state = State::Asking {
-                    token,
-                    waiting: Box::new(waiting),
-                };
+    fn dispatch(&mut self, plugin: &Rc<Plugin>, request: InFlight, ask: Box<Ask>, body: Option<Vec<u8>>) -> Action {
+        match asking::ask(plugin, self.context_id, request, ask, body) {
+            Outcome::Waits => {
+                self.state = State::Asking;
                 Action::Pause
             }
-            Err(failure) => {
-                let step = answered(plugin, ask.awaiting, Answer::Failure(failure));
-                self.carry_out(plugin, request, step, true)
+            Outcome::Decided(request, step) => self.carry_out(plugin, request, step, true),
+        }
+    }
+
+    fn refresh(&self, plugin: &Plugin, refresh: Option<Box<Refresh>>) {
+        if let Some(refresh) = refresh {
+            asking::refresh(plugin, self.context_id, *refresh);
+        }
+    }
+
+    /// The answer came while this stream was not called.
+    fn follow(&mut self) {
+        if let (State::Asking, Some(plugin)) = (&self.state, &self.plugin) {
+            match plugin.asking.tell(self.context_id) {
+                Told::Waits => {}
+                Told::GoneOn(on_response) => self.state = State::Forwarded(on_response),
+                Told::Refused => self.state = State::Refused,
             }
         }
     }
 
-    /// The decision came after the proxy was told to hold the request back.
-    fn resume(&mut self, plugin: &Plugin, request: &InFlight, action: Action) {
-        if action == Action::Continue
-            && let Err(error) = host::resume_request()
-        {
-            report::host_error("resume", error);
-            self.state = State::Refused;
-            // Decided and told already: this only ends the wait.
-            reply(&decide::host_failed(&plugin.policy, &request.headers));
+    fn forget_again(&mut self) {
+        if let (State::Forwarded(on_response), Some(plugin)) = (&mut self.state, &self.plugin) {
+            act::forget_again(plugin, std::mem::take(&mut on_response.forget));
         }
     }
 
@@ -118,16 +124,17 @@ impl Stream {
         let wish = ask.question.body;
         let (max, partial) = wish.map_or((0, false), |wish| (wish.max_bytes, wish.allow_partial));
         if size > max && !partial {
-            let step = answered(&plugin, ask.awaiting, Answer::BodyTooLarge);
+            let step = act::with_around(&plugin, |around| ask.awaiting.on_body_too_large(around));
             return self.carry_out(&plugin, request, step, true);
         }
         let body = host::buffer(host::Buffer::RequestBody, max).unwrap_or_default();
         if body.len() < size.min(max) {
-            let step = answered(&plugin, ask.awaiting, Answer::Failure(CalloutFailure::Host));
+            let failed = Heard::Failed(CalloutFailure::Host);
+            let step = act::heard(&plugin, ask.awaiting, failed, Used::Asked);
             return self.carry_out(&plugin, request, step, true);
         }
         ask.question.complete(body.len(), !whole || size > max);
-        self.dispatch(&plugin, request, ask, Some(&body))
+        self.dispatch(&plugin, request, ask, Some(body))
     }
 
     /// The trailers may hold what a caller forged, so they go nowhere, and neither does the request
@@ -135,14 +142,17 @@ impl Stream {
     fn fail_in_trailers(&mut self, plugin: &Plugin, error: HostError) -> Action {
         report::host_error("change_trailers", error);
         let refuse = |headers: &Headers| decide::host_failed(&plugin.policy, headers);
+        self.follow();
         let collecting = self.take_collecting();
         match (collecting, std::mem::replace(&mut self.state, State::Refused)) {
             (Some(waiting), _) => refuse_request(plugin, &waiting.request, &refuse(&waiting.request.headers)),
-            (None, State::Asking { waiting, .. }) => {
-                refuse_request(plugin, &waiting.request, &refuse(&waiting.request.headers));
+            (None, State::Asking) => {
+                if let Some(request) = plugin.asking.leave(self.context_id) {
+                    refuse_request(plugin, &request, &refuse(&request.headers));
+                }
             }
             // Decided and told already.
-            (None, State::Forwarded { .. }) => reply(&refuse(&Headers::default())),
+            (None, State::Forwarded(_)) => reply(&refuse(&Headers::default())),
             (None, State::New | State::Collecting | State::Refused) => {}
         }
         Action::Pause
@@ -155,52 +165,35 @@ impl Stream {
             return None;
         }
         if plugin.collecting.has_gone_on(self.context_id) {
-            self.state = State::Forwarded { to_client: Vec::new() };
+            self.state = State::Forwarded(OnResponse::default());
         }
         plugin.collecting.piece_came(self.context_id)
     }
 
-    fn held_back(&self) -> Action {
+    fn held_back(&mut self) -> Action {
+        self.follow();
         match self.state {
-            State::Forwarded { .. } => Action::Continue,
-            State::New | State::Collecting | State::Asking { .. } | State::Refused => Action::Pause,
+            State::Forwarded(_) => Action::Continue,
+            State::New | State::Collecting | State::Asking | State::Refused => Action::Pause,
         }
     }
 }
 
-impl Context for Stream {
-    fn on_http_call_response(&mut self, token_id: u32, _headers: usize, body_size: usize, _trailers: usize) {
-        let State::Asking { token, .. } = &self.state else {
-            return;
-        };
-        if *token != token_id {
-            return;
+/// The proxy is done with the stream.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // The client may be gone before the upstream has answered, and before this stream knew that it went on.
+        self.follow();
+        self.forget_again();
+        match (&self.state, &self.plugin) {
+            (State::Collecting, _) => drop(self.take_collecting()),
+            (State::Asking, Some(plugin)) => drop(plugin.asking.leave(self.context_id)),
+            _ => {}
         }
-        let State::Asking { waiting, .. } = std::mem::replace(&mut self.state, State::Refused) else {
-            return;
-        };
-        let Some(plugin) = self.plugin.clone() else { return };
-        let Waiting { request, ask } = *waiting;
-        let answer = match host::headers(host::Map::CalloutHeaders) {
-            Err(_) => Answer::Failure(CalloutFailure::Garbled),
-            Ok(headers) => {
-                let wanted = body_size > 0 && body_size <= MAX_DENIAL_BODY_BYTES && ask.awaiting.reads_body(&headers);
-                let body = wanted
-                    .then(|| host::buffer(host::Buffer::CalloutBody, body_size).ok())
-                    .flatten();
-                Answer::Reply { headers, body }
-            }
-        };
-        let step = answered(&plugin, ask.awaiting, answer);
-        let action = self.carry_out(&plugin, request.clone(), step, true);
-        self.resume(&plugin, &request, action);
-    }
-
-    fn on_done(&mut self) -> bool {
-        self.take_collecting();
-        true
     }
 }
+
+impl Context for Stream {}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
@@ -213,7 +206,19 @@ impl HttpContext for Stream {
         let (headers, step) = match host::headers(host::Map::RequestHeaders) {
             Ok(headers) => {
                 let headers = Arc::new(headers);
-                let step = decide::on_request(&plugin.policy, headers.clone(), &host::HostConnection);
+                let step = decide::on_request(
+                    &plugin.policy,
+                    headers.clone(),
+                    end_of_stream,
+                    &mut Around {
+                        connection: &host::HostConnection,
+                        memory: &mut plugin.memory.borrow_mut(),
+                        signatures: &HostSignatures,
+                        shared: &host::HostStore,
+                        now: UnixTime::from_ns(started_ns),
+                    },
+                );
+                orders::tell(&plugin);
                 (headers, step)
             }
             Err(error) => {
@@ -250,7 +255,9 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if let State::Forwarded { to_client } = &mut self.state {
+        self.follow();
+        self.forget_again();
+        if let State::Forwarded(OnResponse { to_client, .. }) = &mut self.state {
             for (name, value) in to_client.drain(..) {
                 if let Err(error) = host::add(host::Map::ResponseHeaders, &name, &value) {
                     report::host_error("change_response", error);
