@@ -43,6 +43,19 @@ fn exports_are_what_envoy_needs() {
     assert_eq!(missing, Vec::<&str>::new());
 }
 
+/// The proxy calls whatever it finds, on every request.
+#[test]
+fn no_callback_is_exported_that_does_nothing() {
+    let module = parsed(&shipped());
+    let wanted: Vec<&str> = imports::EXPORTS.split_whitespace().collect();
+    let more: Vec<&str> = module
+        .exports()
+        .map(|export| export.name())
+        .filter(|name| name.starts_with("proxy_on_") && !wanted.contains(name))
+        .collect();
+    assert_eq!(more, Vec::<&str>::new());
+}
+
 /// So that it fits into a ConfigMap, and a cluster without a registry can take it.
 #[test]
 fn stays_under_one_mebibyte() {

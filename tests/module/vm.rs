@@ -118,8 +118,6 @@ impl Vm {
 
     /// The stream ends, whether or not it was answered; its calls are cancelled.
     pub fn done(&mut self, id: u32) -> Result<(), Error> {
-        self.call::<_, ()>(id, "proxy_on_log", id)?;
-        self.call::<_, u32>(id, "proxy_on_done", id)?;
         self.call::<_, ()>(id, "proxy_on_delete", id)?;
         let world = self.world();
         world.contexts.remove(&id);
