@@ -2,14 +2,23 @@
 
 #[path = "decisions/answers.rs"]
 mod answers;
+#[path = "decisions/assertion.rs"]
+mod assertion;
 #[path = "decisions/callers.rs"]
 mod callers;
+#[path = "decisions/credentials.rs"]
+mod credentials;
 #[path = "decisions/forms.rs"]
 mod forms;
 #[path = "decisions/identity.rs"]
 mod identity;
 #[path = "decisions/lookup.rs"]
 mod lookup;
+#[path = "decisions/memory.rs"]
+mod memory;
+#[path = "tokens/mint.rs"]
+#[allow(dead_code, reason = "tests/tokens.rs makes more of it")]
+mod mint;
 #[path = "decisions/modes.rs"]
 mod modes;
 #[path = "decisions/paths.rs"]
@@ -26,9 +35,15 @@ mod refusals;
 mod require;
 #[path = "decisions/rules.rs"]
 mod rules;
+#[path = "decisions/script.rs"]
+mod script;
+#[path = "decisions/shared.rs"]
+mod shared;
 #[path = "decisions/sign_in.rs"]
 mod sign_in;
 #[path = "decisions/strip.rs"]
 mod strip;
 #[path = "decisions/text.rs"]
 mod text;
+#[path = "decisions/tokens.rs"]
+mod tokens;

@@ -1,7 +1,10 @@
 //! What the documentation names is what the code has.
 
+use meshgate::authn::CredentialFault;
 use meshgate::authn::callout::CalloutFailure;
+use meshgate::decide::Used;
 use meshgate::denial::Outcome;
+use meshgate::keyring::FetchFault;
 use meshgate::strip::OVERRIDE_HEADERS;
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,6 +32,12 @@ fn same(marker: &str, words: impl Iterator<Item = &'static str>) {
 fn closed_lists_are_named_whole() {
     same("<!-- outcomes -->", Outcome::ALL.iter().map(|outcome| outcome.word()));
     same("<!-- failures -->", CalloutFailure::WORDS.iter().copied());
+    same("<!-- answers -->", Used::WORDS.iter().copied());
+    same(
+        "<!-- credential faults -->",
+        CredentialFault::all().map(CredentialFault::word),
+    );
+    same("<!-- fetches -->", FetchFault::WORDS.iter().copied());
     same("<!-- override headers -->", OVERRIDE_HEADERS.iter().copied());
 }
 

@@ -4,11 +4,18 @@
 #[path = "filter/gate.rs"]
 mod gate;
 mod host;
+#[path = "tokens/mint.rs"]
+#[allow(dead_code, reason = "tests/tokens.rs makes more of it")]
+mod mint;
 
 #[path = "filter/answers.rs"]
 mod answers;
+#[path = "filter/assertion.rs"]
+mod assertion;
 #[path = "filter/bodies.rs"]
 mod bodies;
+#[path = "filter/credentials.rs"]
+mod credentials;
 #[path = "filter/failing_host.rs"]
 mod failing_host;
 #[path = "filter/hostile.rs"]
@@ -23,3 +30,9 @@ mod order;
 mod phases;
 #[path = "filter/policies.rs"]
 mod policies;
+#[path = "filter/shared.rs"]
+mod shared;
+#[path = "filter/tokens.rs"]
+mod tokens;
+#[path = "filter/waiting.rs"]
+mod waiting;

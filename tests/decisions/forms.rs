@@ -1,8 +1,7 @@
 //! Whatever path goes on is in one form, and holds nothing that its rule does not allow.
 
 use crate::properties::{for_all, forwarded};
-use crate::text::{Peer, read_policy};
-use meshgate::decide::on_request;
+use crate::text::{Peer, on_request, read_policy};
 use meshgate::header::Headers;
 use meshgate::request::{PathLeniency, path::Path};
 use proptest::collection::vec;

@@ -144,7 +144,10 @@ fn policy(matchers: Vec<(Match, RuleMode)>) -> Policy {
         index: RuleIndex::build(rules.iter().map(|rule| &rule.matcher)),
         rules,
         strip: Default::default(),
+        authenticators: vec![],
         identity: Default::default(),
+        identity_headers: Default::default(),
+        assertion: None,
     }
 }
 

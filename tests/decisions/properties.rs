@@ -1,9 +1,9 @@
 //! What holds for every request, whatever it and the answer say. The cases are the same in each run.
 
 use crate::policies::SHOP;
-use crate::text::{Pairs, Peer, read_policy};
+use crate::text::{Pairs, Peer, on_answer, on_request, read_policy};
 use meshgate::authn::callout::{Answer, CalloutFailure};
-use meshgate::decide::{Forward, Step, on_request};
+use meshgate::decide::{Forward, Step};
 use meshgate::header::{Folded, Headers};
 use meshgate::policy::Policy;
 use proptest::collection::vec;
@@ -141,7 +141,7 @@ fn answer() -> impl Strategy<Value = Answer> {
 
 fn decide(policy: &Arc<Policy>, headers: &Arc<Headers>, answer: Answer) -> Step {
     match on_request(policy, headers.clone(), &Peer::default()) {
-        Step::Ask(ask) => ask.awaiting.on_answer(answer, &Peer::default()),
+        Step::Ask(ask) => on_answer(policy, *ask, answer, &Peer::default()),
         step => step,
     }
 }
@@ -277,7 +277,7 @@ fn hostile_bytes_give_a_step() {
             };
             match on_request(&policy, headers.clone(), &Peer::default()) {
                 Step::Ask(ask) => {
-                    let step = ask.awaiting.on_answer(reply, &Peer::default());
+                    let step = on_answer(&policy, *ask, reply, &Peer::default());
                     if let Step::Forward(forward) = &step {
                         forward.edits.apply(&headers);
                     }

@@ -114,6 +114,10 @@ fn headers() {
         "x-request-id: 1 | traceparent: 2 | tracestate: 3 | b3: 4 | x-b3-traceid: 5 | x-b3-spanid: 6 | x-b3-sampled: 7 | x-datadog-trace-id: 8",
         "x-request-id=1; traceparent=2; tracestate=3; b3=4; x-b3-traceid=5; x-b3-spanid=6; x-b3-sampled=7; x-datadog-trace-id=8",
     );
+    // Answers are not told apart by them: what could make a service fail does not go.
+    let (most, more) = ("a".repeat(512), "a".repeat(513));
+    sends("", &format!("tracestate: {most}"), &format!("tracestate={most}"));
+    sends("", &format!("tracestate: {more} | x-request-id: {more}"), "");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The one table: what a refusal is to its caller, byte by byte once, and for gRPC.
 
 use crate::policies::one;
-use crate::text::{answered, check, read_policy, read_request, show_refuse};
-use meshgate::decide::{Step, host_failed, on_request};
+use crate::text::{answered, check, on_request, read_policy, read_request, show_refuse};
+use meshgate::decide::{Step, host_failed};
 
 fn policy() -> String {
     one(

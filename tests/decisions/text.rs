@@ -1,17 +1,24 @@
 //! A row of a table: text in, text out.
 //!
 //! A request is `METHOD TARGET | name: value | …`, its host `shop.example.com` unless a row says
-//! otherwise; `@ip`, `@peer` and `@plain` say what the connection says; `\xNN` is a byte. An answer
-//! is `STATUS | name: value | > body`, or the word of a failure.
+//! otherwise; `@ip`, `@peer` and `@plain` say what the connection says, `@body` that a body follows;
+//! `\xNN` is a byte. An answer is `STATUS | name: value | > body`, or the word of a failure.
 
 use meshgate::authn::callout::{Answer, CalloutFailure};
-use meshgate::decide::{Ask, Forward, Record, Refuse, Step, on_request};
+use meshgate::authn::jwt::InRust;
+use meshgate::cache::{NoStore, Seed};
+use meshgate::decide::{Around, Ask, Forward, Record, Refuse, Step, Used};
 use meshgate::header::Headers;
+use meshgate::memory::Memory;
 use meshgate::policy::Policy;
 use meshgate::request::Connection;
+use meshgate::time::UnixTime;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// 2026-12-01T00:00:00Z
+pub const NOW: UnixTime = UnixTime::from_secs(1_796_083_200);
 
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -29,8 +36,38 @@ pub fn answered(policy: &str, request: &str, answer: &str, expected: &str) {
     let Step::Ask(ask) = on_request(&policy, headers, &connection) else {
         panic!("nobody is asked: {request}");
     };
-    let step = ask.awaiting.on_answer(read_answer(answer), &connection);
+    let step = match answer {
+        "body too large" => in_a_new_world(&policy, &connection, |around| ask.awaiting.on_body_too_large(around)),
+        _ => on_answer(&policy, *ask, read_answer(answer), &connection),
+    };
     compare(&format!("{request}\n   {answer}"), &show(&step), expected);
+}
+
+/// Nothing is remembered, and it is no day in particular.
+fn in_a_new_world<T>(policy: &Policy, connection: &dyn Connection, decide: impl FnOnce(&mut Around) -> T) -> T {
+    let mut memory = Memory::new(policy, Seed::default());
+    decide(&mut Around {
+        connection,
+        memory: &mut memory,
+        signatures: &InRust,
+        shared: &NoStore,
+        now: NOW,
+    })
+}
+
+pub fn on_request(policy: &Arc<Policy>, headers: Arc<Headers>, connection: &dyn Connection) -> Step {
+    in_a_new_world(policy, connection, |around| {
+        meshgate::decide::on_request(policy, headers, true, around)
+    })
+}
+
+pub fn on_answer(policy: &Policy, ask: Ask, answer: Answer, connection: &dyn Connection) -> Step {
+    in_a_new_world(policy, connection, |around| {
+        let heard = ask
+            .call
+            .on_answer(answer, around.memory, around.shared, around.now.as_ms());
+        ask.awaiting.on_heard(heard, Used::Asked, around)
+    })
 }
 
 #[track_caller]
@@ -56,6 +93,8 @@ pub struct Peer {
     pub ip: Option<IpAddr>,
     pub tls: bool,
     pub san: Option<String>,
+    /// The request ends with its headers.
+    pub ends: bool,
 }
 
 impl Default for Peer {
@@ -64,6 +103,7 @@ impl Default for Peer {
             ip: "192.0.2.7".parse().ok(),
             tls: true,
             san: None,
+            ends: true,
         }
     }
 }
@@ -95,6 +135,7 @@ pub fn read_request(text: &str) -> (Arc<Headers>, Peer) {
             ("@ip", ip) => peer.ip = ip.parse().ok(),
             ("@peer", san) => peer.san = Some(san.to_owned()),
             ("@plain", _) => peer.tls = false,
+            ("@body", _) => peer.ends = false,
             _ => rest.push(pair(part)),
         }
     }
@@ -117,7 +158,6 @@ pub fn read_answer(text: &str) -> Answer {
     for (at, part) in text.split(" | ").enumerate() {
         match (at, part.split_once(' ')) {
             _ if part.is_empty() || part == "-" => {}
-            (0, _) if part == "body too large" => return Answer::BodyTooLarge,
             (0, _) => pairs.push((b":status".to_vec(), bytes(part))),
             (_, Some((">", page))) => body = Some(bytes(page)),
             _ if part == "> …" => body = None,
@@ -178,9 +218,10 @@ fn show_forward(forward: &Forward) -> String {
     for name in &forward.edits.remove {
         let _ = write!(text, "; remove {}", shown(name));
     }
-    list(&mut text, "set ", pairs(&forward.edits.set));
+    let sets: Vec<_> = forward.edits.sets().cloned().collect();
+    list(&mut text, "set ", pairs(&sets));
     list(&mut text, "add ", pairs(&forward.edits.add));
-    list(&mut text, "client ", pairs(&forward.to_client));
+    list(&mut text, "client ", pairs(&forward.on_response.to_client));
     tail(text, &forward.record)
 }
 
@@ -233,6 +274,9 @@ fn head(step: &str, record: &Record) -> String {
     }
     if let (Some(subject), Some(authenticator)) = (&record.subject, &record.authenticator) {
         text += &format!(" {authenticator}/{subject}");
+    }
+    if let Some(id) = &record.credential_id {
+        text += &format!(" by {id}");
     }
     text
 }

@@ -3,21 +3,29 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../tokens/mint.rs"]
+#[allow(dead_code, reason = "tests/tokens.rs makes more of it")]
+mod mint;
 mod policies;
 mod seen;
 
+mod assertion;
 mod hostile;
 mod hosts;
 mod identity;
 mod paths;
 mod rules;
 mod strip;
+mod tokens;
 
 mod body;
 mod callout;
 mod failures;
+mod gates;
 mod log;
+mod memory;
 mod modes;
 mod policy;
 mod refusals;
+mod shared;
 mod upgrade;

@@ -48,13 +48,15 @@ fn a_question_is_the_roots_and_the_stream_comes_back() {
 fn edits_come_before_the_request_goes_on() {
     let host = gate();
     let stream = known(&host, "/gate/a");
+    let root = host.callout().context;
     deeds(&host);
     answer(&host, &[(":status", "200"), ("x-auth-user", "u7")]);
     assert_eq!(
         deeds(&host),
         [
-            format!("set_effective_context {}", stream.id), // the SDK's
+            format!("set_effective_context {root}"), // the SDK's
             "get_header_map_pairs answer_headers".to_string(),
+            format!("set_effective_context {}", stream.id),
             "remove_header_map_value request_headers authorization".to_string(),
             "replace_header_map_value request_headers x-user-id".to_string(),
             "replace_header_map_value request_headers x-authenticated-by".to_string(),

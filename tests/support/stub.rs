@@ -5,7 +5,7 @@ mod serve;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,17 @@ pub use reply::{End, Reply};
 pub struct Stub {
     addr: SocketAddr,
     inner: Arc<Inner>,
+    serve: Serve,
+    listening: Mutex<Option<Listening>>,
+    /// Bound and never listening, so that nobody else gets the port while the stub is stopped.
+    _port: socket2::Socket,
+}
+
+type Serve = fn(TcpStream, usize, Arc<Inner>);
+
+struct Listening {
+    ends: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<()>,
 }
 
 /// A request as it came in.
@@ -122,12 +133,31 @@ impl Stub {
         wait::until(reason, bound, || Some(self.received()).filter(|r| r.len() >= n))
     }
 
-    fn with(
-        handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
-        serve: fn(TcpStream, usize, Arc<Inner>),
-    ) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let addr = listener.local_addr().unwrap();
+    /// Refuses connections and ends those that are open, until `resume`.
+    pub fn stop(&self) {
+        let Some(Listening { ends, thread }) = self.listening.lock().unwrap().take() else {
+            return;
+        };
+        ends.store(true, Ordering::SeqCst);
+        // Wakes the accepting thread, which then drops the listener.
+        let _ = TcpStream::connect(self.addr);
+        thread.join().unwrap();
+        for stream in self.inner.open.lock().unwrap().drain().map(|(_, s)| s) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Serves again, on the same port.
+    pub fn resume(&self) {
+        let mut listening = self.listening.lock().unwrap();
+        if listening.is_none() {
+            *listening = Some(listen(self.addr, &self.inner, self.serve));
+        }
+    }
+
+    fn with(handler: impl Fn(&Received) -> Reply + Send + Sync + 'static, serve: Serve) -> Self {
+        let port = bound((Ipv4Addr::LOCALHOST, 0).into());
+        let addr = port.local_addr().unwrap().as_socket().unwrap();
         let inner = Arc::new(Inner {
             handler: Mutex::new(Arc::new(Box::new(handler))),
             received: Mutex::default(),
@@ -135,34 +165,53 @@ impl Stub {
             connections: AtomicUsize::new(0),
             gone: Latch::new(),
         });
-        let shared = inner.clone();
-        spawn("stub-accept", move || {
-            for stream in listener.incoming() {
-                if shared.gone.wait(Duration::ZERO) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                let _ = stream.set_nodelay(true);
-                let number = shared.connections.fetch_add(1, Ordering::SeqCst);
-                if let Ok(copy) = stream.try_clone() {
-                    shared.open.lock().unwrap().insert(number, copy);
-                }
-                let shared = shared.clone();
-                spawn("stub-connection", move || serve(stream, number, shared));
-            }
-        });
-        Self { addr, inner }
+        Self {
+            addr,
+            listening: Mutex::new(Some(listen(addr, &inner, serve))),
+            inner,
+            serve,
+            _port: port,
+        }
     }
+}
+
+/// May be bound beside others of this process: only who listens gets connections.
+fn bound(addr: SocketAddr) -> socket2::Socket {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&addr.into()).unwrap();
+    socket
+}
+
+fn listen(addr: SocketAddr, inner: &Arc<Inner>, serve: Serve) -> Listening {
+    let socket = bound(addr);
+    socket.listen(1024).unwrap();
+    let listener = TcpListener::from(socket);
+    let (ends, shared) = (Arc::new(AtomicBool::new(false)), inner.clone());
+    let told = ends.clone();
+    let thread = spawn("stub-accept", move || {
+        for stream in listener.incoming() {
+            if told.load(Ordering::SeqCst) || shared.gone.wait(Duration::ZERO) {
+                return;
+            }
+            let Ok(stream) = stream else { continue };
+            let _ = stream.set_nodelay(true);
+            let number = shared.connections.fetch_add(1, Ordering::SeqCst);
+            if let Ok(copy) = stream.try_clone() {
+                shared.open.lock().unwrap().insert(number, copy);
+            }
+            let shared = shared.clone();
+            spawn("stub-connection", move || serve(stream, number, shared));
+        }
+    });
+    Listening { ends, thread }
 }
 
 impl Drop for Stub {
     fn drop(&mut self) {
         self.inner.gone.open();
-        // Wakes the accepting thread, which then drops the listener.
-        let _ = TcpStream::connect(self.addr);
-        for stream in self.inner.open.lock().unwrap().drain().map(|(_, s)| s) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        self.stop();
     }
 }
 
@@ -201,10 +250,10 @@ impl DeadPort {
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
     std::thread::Builder::new()
         .name(name.into())
         .stack_size(512 * 1024)
         .spawn(run)
-        .unwrap();
+        .unwrap()
 }

@@ -1,0 +1,151 @@
+use super::*;
+use crate::support::{Reply, until};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+const ISSUERS: usize = 5;
+const ROTATIONS: usize = 4;
+
+fn issuer(number: usize) -> String {
+    format!("https://id-{number}.example.com")
+}
+
+/// Each issuer publishes its next key, waits until it was fetched, signs with it, and takes the old one away. In the
+/// shortest time between two fetches, five issuers turn five keys.
+#[test]
+fn twenty_new_keys_under_load_refuse_nobody() {
+    let generations: Arc<Vec<AtomicUsize>> = Arc::new((0..ISSUERS).map(|_| AtomicUsize::new(0)).collect());
+    let published = generations.clone();
+    let authenticators = (0..ISSUERS).map(|number| {
+        let jwt =
+            json!({"issuer": issuer(number), "audiences": ["api"], "keys": {"remote": remote(&format!("/{number}"))}});
+        (format!("id-{number}"), json!({"jwt": jwt}))
+    });
+    let authenticators: serde_json::Map<String, Value> = authenticators.collect();
+    let names: Vec<&String> = authenticators.keys().collect();
+    let policy = json!({
+        "version": 1,
+        "rules": [{"name": "r", "authenticate": names}],
+        "authenticators": authenticators,
+    });
+    let gate = Gate::builder()
+        .policy(&policy)
+        .workers(2)
+        .auth(move |request| {
+            let number: usize = request.path()[1..].parse().expect("a number");
+            let newest = published[number].load(Ordering::SeqCst);
+            // The one in use until this is known, and the next.
+            let kids: Vec<String> = (newest.saturating_sub(1)..=newest)
+                .map(|key| format!("k{key}"))
+                .collect();
+            Reply::ok().json(jwks(&kids))
+        })
+        .start();
+    let tokens = |generation: usize| -> Vec<String> {
+        (0..ISSUERS)
+            .map(|number| es256(&format!("k{generation}"), &issuer(number)))
+            .collect()
+    };
+    for token in tokens(0) {
+        until("the first keys", Duration::from_secs(5), || {
+            (with(&gate, &token).status == 200).then_some(())
+        });
+    }
+    let load = Load::new(gate.envoy.dir().join("tokens"), &tokens(0));
+    let wrk = load.start(&format!("http://{}/a", gate.addr()));
+    for generation in 1..=ROTATIONS {
+        let asked = gate.auth.count();
+        for number in 0..ISSUERS {
+            generations[number].store(generation, Ordering::SeqCst);
+        }
+        until("all key sets are fetched anew", Duration::from_secs(20), || {
+            let anew = gate.auth.received().split_off(asked);
+            let fetched = |number: &usize| anew.iter().any(|request| request.path() == format!("/{number}"));
+            (0..ISSUERS).all(|number| fetched(&number)).then_some(())
+        });
+        // Every VM looks at each tick, ten times a second.
+        std::thread::sleep(Duration::from_millis(500));
+        load.set(&tokens(generation));
+    }
+    let text = wrk.finish();
+    let requests = text.lines().find_map(|line| line.trim().split_once(" requests in "));
+    let requests: u64 = requests.and_then(|(n, _)| n.parse().ok()).unwrap_or_default();
+    assert!(requests > 1000, "{text}");
+    assert!(!text.contains("Non-2xx"), "refused: {text}");
+    let outcomes = gate.envoy.stats("wasmcustom.meshgate_requests_total");
+    let refused: Vec<_> = outcomes.iter().filter(|(name, _)| name.contains("denied")).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+/// wrk, which takes its tokens from a file again and again.
+pub struct Load {
+    tokens: PathBuf,
+}
+
+impl Load {
+    pub fn new(tokens: PathBuf, first: &[String]) -> Self {
+        let load = Self { tokens };
+        load.set(first);
+        load
+    }
+
+    /// In one step, so that no half token is read.
+    pub fn set(&self, tokens: &[String]) {
+        let next = self.tokens.with_extension("next");
+        std::fs::write(&next, tokens.join("\n")).expect("written");
+        std::fs::rename(&next, &self.tokens).expect("renamed");
+    }
+
+    pub fn start(&self, url: &str) -> Running {
+        let script = self.tokens.with_extension("lua");
+        let path = self.tokens.display();
+        let text = format!(
+            r#"local tokens, n = {{}}, 0
+request = function()
+  if n % 50 == 0 then
+    tokens = {{}}
+    for line in io.lines("{path}") do tokens[#tokens + 1] = line end
+  end
+  n = n + 1
+  return wrk.format("GET", nil, {{ ["authorization"] = "Bearer " .. tokens[n % #tokens + 1] }})
+end
+"#
+        );
+        std::fs::write(&script, text).expect("written");
+        let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/tool");
+        let wrk = Command::new(tool).arg("wrk").output().expect("scripts/tool");
+        assert!(wrk.status.success(), "wrk: {}", String::from_utf8_lossy(&wrk.stderr));
+        let wrk = String::from_utf8(wrk.stdout).expect("a path");
+        let mut command = Command::new(wrk.trim());
+        command.args(["--threads", "1", "--connections", "8", "--duration", "300s", "--script"]);
+        command.arg(script).arg(url);
+        Running(Some(command.stdout(Stdio::piped()).spawn().expect("wrk starts")))
+    }
+}
+
+/// wrk at work; ended with the test.
+pub struct Running(Option<Child>);
+
+impl Running {
+    /// What it saw.
+    pub fn finish(mut self) -> String {
+        let mut wrk = self.0.take().expect("it runs");
+        assert!(wrk.try_wait().expect("wrk").is_none(), "wrk ended by itself");
+        // SAFETY: its own child, which is there.
+        unsafe { libc::kill(wrk.id() as i32, libc::SIGINT) };
+        let output = wrk.wait_with_output().expect("wrk");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(wrk) = &mut self.0 {
+            let _ = wrk.kill();
+            let _ = wrk.wait();
+        }
+    }
+}
