@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help wasm cli config envoy run demo test lint bench check clean
+.PHONY: help wasm cli config envoy run demo test lint bench soak check clean
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
@@ -45,6 +45,12 @@ lint: ## format, clippy, documentation, dependencies, shell scripts
 bench: wasm ## benchmark against Envoy's own filters
 	@wrk=$$(scripts/tool wrk) && envoy=$$(scripts/envoy) && \
 	MESHGATE_WRK="$$wrk" MESHGATE_ENVOY="$$envoy" MESHGATE_WASM="$(CURDIR)/dist/meshgate.wasm" \
+	scripts/cargo bench --locked --bench gate --no-default-features --features cli
+
+soak: wasm ## ten million requests, and what memory does meanwhile; a quarter of an hour
+	@wrk=$$(scripts/tool wrk) && envoy=$$(scripts/envoy) && \
+	MESHGATE_WRK="$$wrk" MESHGATE_ENVOY="$$envoy" MESHGATE_WASM="$(CURDIR)/dist/meshgate.wasm" \
+	MESHGATE_BENCH_SOAK=$${MESHGATE_BENCH_SOAK:-10000000} \
 	scripts/cargo bench --locked --bench gate --no-default-features --features cli
 
 check: cli ## check a policy before it is deployed: make check POLICY=envoy/policy.yaml

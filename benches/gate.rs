@@ -8,6 +8,7 @@
 //! MESHGATE_BENCH_SECONDS=1      of load for a variant in a round
 //! MESHGATE_BENCH_ONLY=public,…  these variants alone, and what they are compared with
 //! MESHGATE_BENCH_BESIDE=FILE,…  other modules beside the shipped one, variant by variant
+//! MESHGATE_BENCH_SOAK=10000000  `make soak` instead: so many requests
 //! MESHGATE_BENCH_NO_LIMITS=1    a limit that is missed is no failure
 
 #[path = "../tests/support/mod.rs"]
@@ -17,6 +18,8 @@ mod support;
 mod chart;
 #[path = "gate/cpu.rs"]
 mod cpu;
+#[path = "gate/curve.rs"]
+mod curve;
 #[path = "gate/figures.rs"]
 mod figures;
 #[path = "gate/load.rs"]
@@ -25,6 +28,8 @@ mod load;
 mod policies;
 #[path = "gate/settings.rs"]
 mod settings;
+#[path = "gate/soak.rs"]
+mod soak;
 #[path = "gate/table.rs"]
 mod table;
 #[path = "gate/variants.rs"]
@@ -39,6 +44,9 @@ use world::World;
 
 fn main() -> ExitCode {
     let settings = Settings::from_environment();
+    if let Some(requests) = settings.soak {
+        return soak::run(&settings, requests);
+    }
     let variants = settings.choose(variants::all());
     let world = World::start(&settings, &variants);
     println!(
@@ -52,9 +60,13 @@ fn main() -> ExitCode {
     for variant in &variants {
         world.check(variant);
     }
+    let mut grown = Vec::new();
     for variant in &variants {
         progress(&format!("warming up: {}", variant.label));
         world.measure(variant, 1);
+        if let Some(mib) = world.fill(variant) {
+            grown.push((variant.key.clone(), mib));
+        }
     }
     let mut figures = Figures::new(&variants);
     for round in 0..settings.rounds {
@@ -73,11 +85,25 @@ fn main() -> ExitCode {
     progress("");
     world.assert_sound();
 
-    let report = figures.report(&settings, &world.version());
+    let mut report = figures.report(&settings, &world.version());
+    report["memory_mib"] = grown.iter().cloned().collect();
     print!("{}", table::of(&report));
-    let kept = settings.keep(&report, &chart::of(&report));
+    let kept = settings.keep(
+        "bench",
+        &report,
+        &[("bench", chart::of(&report)), ("growth", chart::growth(&report))],
+    );
     println!("\nkept: {}", kept.join(", "));
-    let missed = figures::missed(&report);
+    for (key, mib) in &grown {
+        println!("{key}: Envoy's memory grew by {mib:.0} MiB, at most {MOST_MIB}");
+    }
+    let mut missed = figures::missed(&report);
+    missed.extend(
+        grown
+            .iter()
+            .filter(|(_, mib)| *mib > MOST_MIB)
+            .map(|(key, mib)| format!("{key}: {mib:.0} MiB")),
+    );
     for line in &missed {
         println!("missed: {line}");
     }
@@ -86,6 +112,9 @@ fn main() -> ExitCode {
         false => ExitCode::FAILURE,
     }
 }
+
+/// For 100,000 remembered answers, in the one worker.
+const MOST_MIB: f64 = 64.0;
 
 /// One line that is written over on a terminal; lines of their own elsewhere.
 fn progress(text: &str) {

@@ -1,5 +1,6 @@
 //! The report as a bar chart: CPU time that each variant adds to a request.
 
+use crate::curve;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -70,6 +71,28 @@ pub fn of(report: &Value) -> String {
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+/// What one request costs as the policy and the memory grow; the axis is in powers of ten.
+pub fn growth(report: &Value) -> String {
+    let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
+    for variant in report["variants"].as_array().into_iter().flatten() {
+        let (Some(what), Some(many)) = (variant["grows"]["what"].as_str(), variant["grows"]["many"].as_f64()) else {
+            continue;
+        };
+        let point = (many.log10(), variant["us_added"].as_f64().unwrap_or(0.0));
+        match lines.iter_mut().find(|(name, _)| name == what) {
+            Some((_, points)) => points.push(point),
+            None => lines.push((what.to_owned(), vec![point])),
+        }
+    }
+    let lines: Vec<curve::Line> = lines.iter().map(|(name, points)| (&**name, &points[..])).collect();
+    curve::draw(
+        "What a request costs as things grow",
+        "how many, as a power of ten",
+        "µs of CPU added to a request",
+        &lines,
+    )
 }
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, style: &str, content: &str) {

@@ -59,6 +59,7 @@ impl<'a> Figures<'a> {
             "us_added_spread": spread(self.added(at)),
             "of_ext_authz": median(self.ratios(at, NATIVE)),
             "limits": limits,
+            "grows": variant.grows.map(|(what, many)| json!({"what": what, "many": many})),
             "p50_ms": all(|m| m.load.p50_ms),
             "p99_ms": all(|m| m.load.p99_ms),
             "requests_per_second": all(|m| m.load.per_second),

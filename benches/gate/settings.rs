@@ -9,6 +9,7 @@ pub struct Settings {
     pub rounds: usize,
     pub seconds: u64,
     pub no_limits: bool,
+    pub soak: Option<u64>,
     pub wrk: PathBuf,
     pub module: PathBuf,
     only: Option<Vec<String>>,
@@ -29,6 +30,7 @@ impl Settings {
         Self {
             rounds: number("MESHGATE_BENCH_ROUNDS", 12) as usize,
             seconds: number("MESHGATE_BENCH_SECONDS", 1),
+            soak: text("MESHGATE_BENCH_SOAK").map(|_| number("MESHGATE_BENCH_SOAK", 0)),
             no_limits: text("MESHGATE_BENCH_NO_LIMITS").is_some_and(|text| text == "1"),
             wrk: text("MESHGATE_WRK").unwrap_or_else(|| "wrk".into()).into(),
             module: text("MESHGATE_WASM").map_or(module, PathBuf::from),
@@ -61,22 +63,22 @@ impl Settings {
     }
 
     /// The last results, and all results by their time. Names what was written.
-    pub fn keep(&self, report: &Value, chart: &str) -> Vec<String> {
+    pub fn keep(&self, name: &str, report: &Value, charts: &[(&str, String)]) -> Vec<String> {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let dir = target.join("bench");
         std::fs::create_dir_all(&dir).unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let json = serde_json::to_string_pretty(report).unwrap() + "\n";
-        let files = [
-            ("bench.json".to_owned(), json.as_str()),
-            (format!("bench-{now}.json"), json.as_str()),
-            ("bench.svg".to_owned(), chart),
+        let mut files = vec![
+            (format!("{name}.json"), json.as_str()),
+            (format!("{name}-{now}.json"), json.as_str()),
         ];
-        let written = files.map(|(name, text)| {
+        files.extend(charts.iter().map(|(chart, svg)| (format!("{chart}.svg"), svg.as_str())));
+        let written = files.into_iter().map(|(name, text)| {
             let path = dir.join(name);
             std::fs::write(&path, text).unwrap();
             path.display().to_string()
         });
-        written.into()
+        written.collect()
     }
 }

@@ -1,5 +1,6 @@
 //! What is compared: one entry each.
 
+use crate::load::HEADERS;
 use crate::policies;
 use crate::world::Clusters;
 use serde_json::{Value, json};
@@ -12,12 +13,22 @@ pub struct Variant {
     pub label: String,
     pub filter: Filter,
     pub path: &'static str,
+    /// Instead of the usual token.
+    pub bearer: Option<&'static str>,
+    /// A token after the other, more than are remembered.
+    pub many_tokens: bool,
+    /// How many different paths are asked for in turn.
+    pub keys: Option<usize>,
+    /// Credentials come and go.
+    pub churns: bool,
     /// Level of Envoy's `wasm` logger while it is measured.
     pub wasm_log: &'static str,
     /// What the upstream has to see, so that no filter is measured that does nothing:
     /// `user=%REQ(x-user-id)% auth=%REQ(x-auth-user)%`.
     pub seen: &'static str,
     pub limits: Vec<Limit>,
+    /// A point of a growth curve: which, and how many of it there are.
+    pub grows: Option<(&'static str, usize)>,
 }
 
 #[derive(Clone)]
@@ -65,7 +76,32 @@ pub fn all() -> Vec<Variant> {
             ask,
             "user=mallory auth=",
         ),
-        Variant::new("public", "Meshgate, public rule", meshgate(10), public, "user= auth=").limit(NATIVE, 0.20),
+        Variant::new(
+            "jwt_authn",
+            "Envoy's jwt_authn",
+            Filter::Native(jwt_authn),
+            ask,
+            "user=mallory auth=",
+        )
+        .bearer(TOKEN),
+        Variant::new(
+            "jwt_authn-cached",
+            "Envoy's jwt_authn, its cache on",
+            Filter::Native(jwt_authn_cached),
+            ask,
+            "user=mallory auth=",
+        )
+        .bearer(TOKEN),
+        Variant::new(
+            "lua",
+            "a Lua script that asks",
+            Filter::Native(lua),
+            ask,
+            "user=mallory auth=alice",
+        ),
+        Variant::new("public", "Meshgate, public rule", meshgate(10), public, "user= auth=")
+            .limit(NATIVE, 0.20)
+            .grows("rules", 10),
         Variant::new(
             "authenticated",
             "Meshgate, asks every time",
@@ -73,7 +109,35 @@ pub fn all() -> Vec<Variant> {
             ask,
             "user=alice auth=",
         )
-        .limit(NATIVE, 1.3),
+        .limit(NATIVE, 1.15),
+        Variant::new(
+            "remembered",
+            "Meshgate, answer remembered",
+            remembering(),
+            ask,
+            "user=alice auth=",
+        )
+        .limit(NATIVE, 0.20),
+        Variant::new("whole", "Meshgate, whole policy", whole(), ask, "user=alice auth=").limit(NATIVE, 0.33),
+        Variant::new(
+            "jwt-first",
+            "Meshgate, a JWT seen first",
+            verifying(1),
+            ask,
+            "user=mallory auth=",
+        )
+        .bearer(TOKEN)
+        .many_tokens()
+        .limit("jwt_authn", 1.1),
+        Variant::new(
+            "jwt-seen",
+            "Meshgate, a JWT seen before",
+            verifying(10_000),
+            ask,
+            "user=mallory auth=",
+        )
+        .bearer(TOKEN)
+        .limit("jwt_authn", 0.25),
         Variant::new(
             "logged",
             "Meshgate, public, decision lines",
@@ -89,6 +153,7 @@ pub fn all() -> Vec<Variant> {
             public,
             "user= auth=",
         )
+        .grows("rules", 1_000)
         .limit("public", 1.2),
         Variant::new(
             "rules-10000",
@@ -97,8 +162,61 @@ pub fn all() -> Vec<Variant> {
             public,
             "user= auth=",
         )
+        .grows("rules", 10_000)
         .limit("public", 1.2),
+        Variant::new(
+            "keys-10",
+            "Meshgate, 10 API keys",
+            api_keys(10),
+            ask,
+            "user=alice auth=",
+        )
+        .grows("API keys", 10),
+        Variant::new(
+            "keys-50000",
+            "Meshgate, 50,000 API keys",
+            api_keys(50_000),
+            ask,
+            "user=alice auth=",
+        )
+        .grows("API keys", 50_000)
+        .limit("keys-10", 1.2),
+        Variant::new(
+            "entries-1000",
+            "Meshgate, 1,000 answers remembered",
+            remembering(),
+            ask,
+            "user=alice auth=",
+        )
+        .keys(1_000)
+        .grows("remembered answers", 1_000),
+        Variant::new(
+            "entries-100000",
+            "Meshgate, 100,000 answers remembered",
+            remembering(),
+            ask,
+            "user=alice auth=",
+        )
+        .keys(100_000)
+        .grows("remembered answers", 100_000)
+        .limit("entries-1000", 1.2),
     ]
+}
+
+pub fn soak() -> Variant {
+    Variant {
+        churns: true,
+        ..Variant::new(
+            "soak",
+            "Meshgate, credentials that come and go",
+            Filter::Meshgate {
+                policy: policies::small_memory(),
+                module: None,
+            },
+            "/orders/4711/items?page=2",
+            "user=alice auth=",
+        )
+    }
 }
 
 impl Variant {
@@ -108,14 +226,39 @@ impl Variant {
             label: label.into(),
             filter,
             path,
+            bearer: None,
+            many_tokens: false,
+            keys: None,
+            churns: false,
             wasm_log: "warning",
             seen,
             limits: Vec::new(),
+            grows: None,
         }
+    }
+
+    fn grows(mut self, what: &'static str, many: usize) -> Self {
+        self.grows = Some((what, many));
+        self
     }
 
     fn limit(mut self, of: &'static str, at_most: f64) -> Self {
         self.limits.push(Limit { of, at_most });
+        self
+    }
+
+    fn bearer(mut self, token: &'static str) -> Self {
+        self.bearer = Some(token);
+        self
+    }
+
+    fn many_tokens(mut self) -> Self {
+        self.many_tokens = true;
+        self
+    }
+
+    fn keys(mut self, keys: usize) -> Self {
+        self.keys = Some(keys);
         self
     }
 
@@ -149,12 +292,103 @@ fn meshgate(rules: usize) -> Filter {
     }
 }
 
+fn remembering() -> Filter {
+    Filter::Meshgate {
+        policy: policies::remembering(),
+        module: None,
+    }
+}
+
+fn verifying(remembered: usize) -> Filter {
+    let jwks = serde_json::from_str(JWKS).expect("JSON");
+    Filter::Meshgate {
+        policy: policies::verifying(jwks, remembered),
+        module: None,
+    }
+}
+
+/// As many as fit a policy of 8 MiB.
+fn api_keys(count: usize) -> Filter {
+    let (_, token) = HEADERS
+        .iter()
+        .find(|(name, _)| *name == "authorization")
+        .expect("a token");
+    Filter::Meshgate {
+        policy: policies::api_keys(count, token.trim_start_matches("Bearer ")),
+        module: None,
+    }
+}
+
+fn whole() -> Filter {
+    Filter::Meshgate {
+        policy: policies::whole(),
+        module: None,
+    }
+}
+
+/// Signed once, for all time: RS256, its key of 2048 bits was thrown away.
+const TOKEN: &str = include_str!("token.txt");
+/// Of the same key and caller.
+pub const TOKENS: &str = include_str!("tokens.txt");
+const JWKS: &str = include_str!("jwks.json");
+
+fn jwt_authn(_: &Clusters) -> Value {
+    jwt(json!({}))
+}
+
+fn jwt_authn_cached(_: &Clusters) -> Value {
+    jwt(json!({"jwt_cache_config": {"jwt_cache_size": 1000}}))
+}
+
+fn jwt(more: Value) -> Value {
+    let mut provider = json!({
+        "issuer": "https://id.example.com",
+        "audiences": ["api"],
+        "local_jwks": {"inline_string": JWKS},
+    });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        provider[name] = value.clone();
+    }
+    json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+        "providers": {"id": provider},
+        "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "id"}}],
+    })
+}
+
+/// As teams write it by hand.
+fn lua(_: &Clusters) -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+        "default_source_code": {"inline_string": r#"
+function envoy_on_request(handle)
+  local request = handle:headers()
+  local headers = handle:httpCall("auth", {
+    [":method"] = request:get(":method"),
+    [":path"] = request:get(":path"),
+    [":authority"] = request:get(":authority"),
+    ["authorization"] = request:get("authorization"),
+  }, "", 500)
+  if headers[":status"] ~= "200" then
+    handle:respond({[":status"] = headers[":status"]}, "")
+    return
+  end
+  handle:headers():replace("x-auth-user", headers["x-auth-user"])
+  handle:headers():replace("x-auth-groups", headers["x-auth-groups"])
+  handle:headers():replace("x-auth-tenant", headers["x-auth-tenant"])
+end
+"#},
+    })
+}
+
 fn ext_authz(clusters: &Clusters) -> Value {
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
         "http_service": {
             "server_uri": {"uri": format!("http://{}", clusters.auth), "cluster": "auth", "timeout": "0.5s"},
-            "authorization_response": {"allowed_upstream_headers": {"patterns": [{"exact": "x-auth-user"}]}},
+            "authorization_response": {"allowed_upstream_headers": {"patterns": [
+                {"exact": "x-auth-user"}, {"exact": "x-auth-groups"}, {"exact": "x-auth-tenant"},
+            ]}},
         },
     })
 }

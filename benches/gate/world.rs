@@ -1,12 +1,12 @@
 //! The Envoy that is measured, and the one that plays upstream and auth service.
 
 use crate::cpu;
-use crate::load::{self, HEADERS, Load};
+use crate::load::{self, Load, Requests};
 use crate::settings::Settings;
 use crate::support::envoy::RunDir;
 use crate::support::gate::cluster;
 use crate::support::{Envoy, LONG, Options, get, h1, probe};
-use crate::variants::{Filter, Variant};
+use crate::variants::{Filter, TOKENS, Variant};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ pub struct World {
     _servers: Envoy,
     wrk: PathBuf,
     log_level: std::cell::Cell<&'static str>,
+    /// Where the scripts that vary the path begin.
+    next_key: std::cell::Cell<usize>,
 }
 
 /// What native filters have to name.
@@ -78,6 +80,7 @@ impl World {
             _servers: servers,
             wrk: settings.wrk.clone(),
             log_level: LOG_LEVEL.into(),
+            next_key: 0.into(),
         }
     }
 
@@ -95,10 +98,10 @@ impl World {
     /// Does the variant do what it is measured for?
     pub fn check(&self, variant: &Variant) {
         let mut request = get(variant.path).header(SHOW, "1");
-        for (name, value) in HEADERS {
+        for (name, value) in self.requests(variant, None).headers() {
             request = match name {
-                "Host" => request.host(value),
-                _ => request.header(name, value),
+                "Host" => request.host(&value),
+                _ => request.header(name, &value),
             };
         }
         let response = h1(self.measured.listener(&variant.key)).send(&request);
@@ -117,7 +120,15 @@ impl World {
         let addr = self.measured.listener(&variant.key);
         let logged = self.log_bytes();
         let before = cpu::time(self.measured.pid());
-        let load = load::run(&self.wrk, addr, variant.path, seconds);
+        let script = match variant.churns {
+            true => Some(self.churn()),
+            false if variant.many_tokens => Some(self.many_tokens()),
+            false => variant.keys.map(|keys| self.script(keys)),
+        };
+        let load = load::run(&self.wrk, addr, &self.requests(variant, script.as_deref()), seconds);
+        if let Some(keys) = variant.keys {
+            self.next_key.set((self.next_key.get() + load.requests as usize) % keys);
+        }
         let spent = cpu::time(self.measured.pid()) - before;
         let lines_came = self.log_bytes() - logged > load.requests * 100;
         assert_eq!(
@@ -130,6 +141,73 @@ impl World {
             us_per_request: spent.as_secs_f64() * 1e6 / load.requests as f64,
             load,
         }
+    }
+
+    /// Until every key was asked for and may be remembered. What Envoy's memory grew by, in MiB.
+    pub fn fill(&self, variant: &Variant) -> Option<f64> {
+        let keys = variant.keys?;
+        let before = self.resident_kib();
+        let mut sent = 0;
+        while sent < keys as u64 * 2 {
+            sent += self.measure(variant, 2).load.requests;
+        }
+        Some((self.resident_kib() as f64 - before as f64) / 1024.0)
+    }
+
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.measured.pid())).expect("Envoy runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse().ok()).expect("VmRSS in kB")
+    }
+
+    fn requests<'a>(&self, variant: &'a Variant, script: Option<&'a Path>) -> Requests<'a> {
+        Requests {
+            path: variant.path,
+            bearer: variant.bearer,
+            script,
+        }
+    }
+
+    /// One path after the other, and from the start again. Each run of wrk goes on where the last one ended.
+    fn script(&self, keys: usize) -> PathBuf {
+        let path = self.measured.dir().join(format!("paths-{keys}.lua"));
+        let from = self.next_key.get() % keys;
+        let text = format!(
+            "local n = {from}\nrequest = function()\n  n = n + 1\n  return wrk.format(nil, '/orders/' .. n % {keys})\nend\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Each comes again after all others, and long after it was forgotten.
+    fn many_tokens(&self) -> PathBuf {
+        let path = self.measured.dir().join("tokens.lua");
+        let tokens: Vec<String> = TOKENS.lines().map(|token| format!("'Bearer {token}'")).collect();
+        let text = format!(
+            "local tokens, n = {{{}}}, 0\nlocal headers = {{}}\n\
+             init = function() for k, v in pairs(wrk.headers) do headers[k] = v end end\n\
+             request = function()\n  n = n + 1\n  headers['authorization'] = tokens[n % #tokens + 1]\n  \
+             return wrk.format(nil, nil, headers)\nend\n",
+            tokens.join(",")
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Every other request brings a credential that nobody saw before, the others one of the last thousand.
+    fn churn(&self) -> PathBuf {
+        let path = self.measured.dir().join("churn.lua");
+        let from = self.next_key.replace(self.next_key.get() + 10_000_000);
+        let text = format!(
+            "local n, odd = {from}, false\nlocal headers = {{}}\n\
+             init = function() for k, v in pairs(wrk.headers) do headers[k] = v end end\n\
+             request = function()\n  odd = not odd\n  local token = n\n  if odd then n = n + 1 token = n\n  \
+             else token = n - math.random(0, 999) end\n  headers['authorization'] = 'Bearer ' .. token\n  \
+             return wrk.format(nil, nil, headers)\nend\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        path
     }
 
     pub fn assert_sound(&self) {
