@@ -11,13 +11,6 @@ pub struct Key {
     len: u64,
 }
 
-impl Key {
-    /// Tells callers apart where no more is needed.
-    pub fn short(&self) -> u64 {
-        self.hash.0
-    }
-}
-
 /// Random, made once in each VM.
 #[derive(Clone, Copy, Default)]
 pub struct Seed(pub u64, pub u64);

@@ -153,6 +153,29 @@ pub struct Record {
     pub enforced: bool,
 }
 
+impl Forward {
+    /// Under `mode: observe`.
+    fn as_it_came(permit: Permit, record: Record) -> Step {
+        Step::Forward(Box::new(Self {
+            permit,
+            edits: Edits::default(),
+            on_response: OnResponse::default(),
+            record,
+            refresh: None,
+        }))
+    }
+}
+
+impl Refuse {
+    fn with(reply: Reply, record: Record) -> Step {
+        Step::Refuse(Box::new(Self {
+            reply,
+            record,
+            refresh: None,
+        }))
+    }
+}
+
 impl Way {
     pub(super) fn forward(
         self,
@@ -188,13 +211,7 @@ impl Way {
             _ => {}
         }
         if let Some(permit) = authz::observing(&self.policy) {
-            return Step::Forward(Box::new(Forward {
-                permit,
-                edits: Edits::default(),
-                on_response: OnResponse::default(),
-                record,
-                refresh: None,
-            }));
+            return Forward::as_it_came(permit, record);
         }
         let style = match (&self.rule, self.request.is_grpc()) {
             (_, true) => Style::Grpc,
@@ -202,11 +219,7 @@ impl Way {
             (None, false) => Style::Json,
         };
         let reply = Reply::of(&denial, &row, &style, &request_id(&self.request.headers));
-        Step::Refuse(Box::new(Refuse {
-            reply,
-            record,
-            refresh: None,
-        }))
+        Refuse::with(reply, record)
     }
 
     /// The filter answers an operator's request itself, unless it only observes.
@@ -219,19 +232,9 @@ impl Way {
     ) -> Step {
         let record = self.record(outcome, "".into(), caller.as_ref(), connection);
         if let Some(permit) = authz::observing(&self.policy) {
-            return Step::Forward(Box::new(Forward {
-                permit,
-                edits: Edits::default(),
-                on_response: OnResponse::default(),
-                record,
-                refresh: None,
-            }));
+            return Forward::as_it_came(permit, record);
         }
-        Step::Refuse(Box::new(Refuse {
-            reply,
-            record,
-            refresh: None,
-        }))
+        Refuse::with(reply, record)
     }
 
     fn record(
@@ -270,11 +273,7 @@ impl Way {
 
 /// A request that the filter answers itself, whatever the rules say.
 pub(super) fn answer_itself(policy: &Policy, reply: Reply, outcome: Outcome) -> Step {
-    Step::Refuse(Box::new(Refuse {
-        reply,
-        record: without_rule(policy, outcome, "".into()),
-        refresh: None,
-    }))
+    Refuse::with(reply, without_rule(policy, outcome, "".into()))
 }
 
 /// A request that cannot be read as one request meets no rule.
@@ -282,13 +281,7 @@ pub(super) fn refuse_unread(policy: &Policy, headers: &Headers, denial: Denial) 
     let refuse = refused(policy, headers, &denial);
     match authz::observing(policy) {
         None => Step::Refuse(Box::new(refuse)),
-        Some(permit) => Step::Forward(Box::new(Forward {
-            permit,
-            edits: Edits::default(),
-            on_response: OnResponse::default(),
-            record: refuse.record,
-            refresh: None,
-        })),
+        Some(permit) => Forward::as_it_came(permit, refuse.record),
     }
 }
 

@@ -35,6 +35,40 @@ pub fn forward_request(plugin: &Plugin, request: &InFlight, forward: Forward) ->
     Ok(forward.on_response)
 }
 
+/// The same for a stream whose own callbacks do not run, in its context. None: it goes no further.
+pub fn go_on(plugin: &Plugin, request: &InFlight, step: Step) -> Option<OnResponse> {
+    let failed = || decide::host_failed(&plugin.policy, &request.headers);
+    let forward = match step {
+        Step::Forward(forward) => forward,
+        Step::Refuse(refuse) => {
+            refuse_request(plugin, request, &refuse);
+            return None;
+        }
+        // An answer asks nothing more; if one ever did, the request goes no further.
+        Step::Ask(_) => {
+            refuse_request(plugin, request, &failed());
+            return None;
+        }
+    };
+    let on_response = match forward_request(plugin, request, *forward) {
+        Ok(on_response) => on_response,
+        Err(error) => {
+            report::host_error("change_headers", error);
+            refuse_request(plugin, request, &failed());
+            return None;
+        }
+    };
+    match host::resume_request() {
+        Ok(()) => Some(on_response),
+        Err(error) => {
+            report::host_error("resume", error);
+            // Decided and told already: this only ends the wait.
+            reply(&failed());
+            None
+        }
+    }
+}
+
 pub fn refuse_request(plugin: &Plugin, request: &InFlight, refuse: &Refuse) {
     report::decision(
         &plugin.policy,

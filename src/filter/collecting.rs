@@ -1,10 +1,10 @@
 //! Requests whose body is being collected for the service.
 
-use super::act::{InFlight, forward_request, heard, refuse_request, reply};
+use super::act::{self, InFlight};
 use super::root::Plugin;
-use super::{ffi, host, report};
+use super::{ffi, report};
 use crate::authn::callout::CalloutFailure;
-use crate::decide::{self, Ask, Heard, Step, Used};
+use crate::decide::{Ask, Heard, Used};
 use crate::policy::SendBody;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -94,25 +94,10 @@ fn end(plugin: &Plugin, context_id: u32) {
     let Some(Waiting { request, ask }) = plugin.collecting.take(context_id) else {
         return;
     };
-    let failed = || decide::host_failed(&plugin.policy, &request.headers);
     let unseen = Heard::Failed(CalloutFailure::BodyUnseen);
-    match heard(plugin, ask.awaiting, unseen, Used::Asked) {
-        Step::Refuse(refuse) => refuse_request(plugin, &request, &refuse),
-        // Under `mode: observe`.
-        Step::Forward(forward) => match forward_request(plugin, &request, *forward) {
-            Ok(_) => {
-                plugin.collecting.0.borrow_mut().insert(context_id, Entry::GoneOn);
-                if let Err(error) = host::resume_request() {
-                    report::host_error("resume", error);
-                    reply(&failed());
-                }
-            }
-            Err(error) => {
-                report::host_error("change_headers", error);
-                refuse_request(plugin, &request, &failed());
-            }
-        },
-        // An answer asks nothing more; if one ever did, the request goes no further.
-        Step::Ask(_) => refuse_request(plugin, &request, &failed()),
+    let step = act::heard(plugin, ask.awaiting, unseen, Used::Asked);
+    // Under `mode: observe` it does.
+    if act::go_on(plugin, &request, step).is_some() {
+        plugin.collecting.0.borrow_mut().insert(context_id, Entry::GoneOn);
     }
 }

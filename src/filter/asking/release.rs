@@ -3,7 +3,7 @@
 use super::calls::{self, Asked, Outcome};
 use super::{Own, State, Waits};
 use crate::authn::callout::{Answer, CalloutFailure, MAX_DENIAL_BODY_BYTES};
-use crate::decide::{self, Call, Heard, Step, Used};
+use crate::decide::{Call, Heard, Step, Used};
 use crate::filter::act::{self, InFlight};
 use crate::filter::root::Plugin;
 use crate::filter::{ffi, host, report};
@@ -159,35 +159,11 @@ fn choose(context_id: u32) -> bool {
     }
 }
 
-/// The stream's own callbacks do not run: what became of it is left for them.
+/// What became of the stream is left for its own callbacks.
 fn go_on(plugin: &Plugin, context_id: u32, request: &InFlight, step: Step) {
-    let failed = || decide::host_failed(&plugin.policy, &request.headers);
-    let state = match step {
-        Step::Refuse(refuse) => {
-            act::refuse_request(plugin, request, &refuse);
-            State::Refused
-        }
-        Step::Forward(forward) => match act::forward_request(plugin, request, *forward) {
-            Ok(on_response) => match host::resume_request() {
-                Ok(()) => State::GoneOn(on_response),
-                Err(error) => {
-                    report::host_error("resume", error);
-                    // Decided and told already: this only ends the wait.
-                    act::reply(&failed());
-                    State::Refused
-                }
-            },
-            Err(error) => {
-                report::host_error("change_headers", error);
-                act::refuse_request(plugin, request, &failed());
-                State::Refused
-            }
-        },
-        // An answer asks nothing more; if one ever did, the request goes no further.
-        Step::Ask(_) => {
-            act::refuse_request(plugin, request, &failed());
-            State::Refused
-        }
+    let state = match act::go_on(plugin, request, step) {
+        Some(on_response) => State::GoneOn(on_response),
+        None => State::Refused,
     };
     plugin.asking.streams.borrow_mut().insert(context_id, state);
 }
