@@ -220,7 +220,7 @@ fn keys_page(body: &[u8], issuer: &str) -> Result<Page, FetchFault> {
 }
 
 impl FetchFault {
-    /// Every word of the metric but `fetched`, which is no fault, and those of calls.
+    /// Every word of the metric but `fetched` and `taken`, which are no faults, and those of calls.
     pub const WORDS: &'static [&'static str] = &["bad_status", "too_large", "bad_document", "wrong_issuer"];
 
     pub fn word(&self) -> &'static str {

@@ -133,7 +133,10 @@ impl Document {
         match self.is_held(&bytes) {
             true => {}
             false => match self.source.read(&bytes) {
-                Ok(content) => self.hold(plugin, content, &bytes),
+                Ok(content) => {
+                    self.hold(plugin, content, &bytes);
+                    self.count("taken");
+                }
                 Err(fault) => self.tell_fault(&fault),
             },
         }

@@ -6,10 +6,10 @@ mod rotated;
 mod verified;
 
 use crate::mint::{self, key};
-use crate::support::{Gate, Response, get};
+use crate::support::{Gate, Response, get, until};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const ISSUER: &str = "https://id.example.com";
 
@@ -60,4 +60,19 @@ fn remote(path: &str) -> Value {
 
 fn with(gate: &Gate, token: &str) -> Response {
     gate.send(&get("/a").header("authorization", format!("Bearer {token}")))
+}
+
+/// Of a gate with two workers: the VM that fetches holds the keys at once, the other and the main thread's take them
+/// at their next tick. Until then a request that comes to one of them meets the old keys, or none.
+fn all_hold(gate: &Gate, authenticator: &str, sets: u64) {
+    const OTHERS: u64 = 2;
+    let name = format!("wasmcustom.meshgate_key_fetches_total.authenticator={authenticator}.result=taken");
+    until(
+        &format!("key set {sets} of {authenticator} in every VM"),
+        Duration::from_secs(30),
+        || {
+            let taken = gate.envoy.stat(&name).unwrap_or_default();
+            (taken >= OTHERS * sets).then_some(())
+        },
+    );
 }

@@ -1,10 +1,9 @@
 use super::*;
-use crate::support::{Reply, until};
+use crate::support::Reply;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 const ISSUERS: usize = 5;
 const ROTATIONS: usize = 4;
@@ -49,25 +48,18 @@ fn twenty_new_keys_under_load_refuse_nobody() {
             .map(|number| es256(&format!("k{generation}"), &issuer(number)))
             .collect()
     };
-    for token in tokens(0) {
-        until("the first keys", Duration::from_secs(5), || {
-            (with(&gate, &token).status == 200).then_some(())
-        });
+    for name in &names {
+        all_hold(&gate, name, 1);
     }
     let load = Load::new(gate.envoy.dir().join("tokens"), &tokens(0));
     let wrk = load.start(&format!("http://{}/a", gate.addr()));
     for generation in 1..=ROTATIONS {
-        let asked = gate.auth.count();
         for number in 0..ISSUERS {
             generations[number].store(generation, Ordering::SeqCst);
         }
-        until("all key sets are fetched anew", Duration::from_secs(20), || {
-            let anew = gate.auth.received().split_off(asked);
-            let fetched = |number: &usize| anew.iter().any(|request| request.path() == format!("/{number}"));
-            (0..ISSUERS).all(|number| fetched(&number)).then_some(())
-        });
-        // Every VM looks at each tick, ten times a second.
-        std::thread::sleep(Duration::from_millis(500));
+        for name in &names {
+            all_hold(&gate, name, generation as u64 + 1);
+        }
         load.set(&tokens(generation));
     }
     let text = wrk.finish();
