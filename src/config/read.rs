@@ -4,9 +4,9 @@ use super::node::{Entry, Node, Value, quoted};
 use super::secret::VISIBLE;
 use super::sink::{Checked, Faulted, Sink};
 use super::unit;
-use std::collections::HashSet;
+use crate::rule::Fnv;
 use std::fmt::Display;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -235,21 +235,23 @@ impl Sink {
         node: &'a Node,
         read: impl FnMut(&'a Node) -> Checked<T>,
     ) -> Checked<Vec<T>> {
-        let found = self.some_checked(node, read)?;
-        let mut seen = HashSet::with_capacity(found.len());
-        let twice: Vec<bool> = found
-            .iter()
-            .map(|value| value.as_ref().is_ok_and(|value| !seen.insert(value)))
-            .collect();
+        let mut found = self.some_checked(node, read)?;
+        let hashes = found.iter().enumerate().filter_map(|(position, value)| {
+            let mut hasher = Fnv::default();
+            value.as_ref().ok()?.hash(&mut hasher);
+            Some((hasher.finish(), position))
+        });
+        let equal = |one: usize, other: usize| match (found.get(one), found.get(other)) {
+            (Some(Ok(one)), Some(Ok(other))) => one == other,
+            _ => false,
+        };
         let items = self.items(node)?;
-        all(found
-            .into_iter()
-            .zip(twice)
-            .zip(items)
-            .map(|((value, twice), item)| match twice {
-                true => Err(self.fault(item, "listed twice")),
-                false => value,
-            }))
+        for position in repeated(hashes.collect(), &equal) {
+            if let (Some(value), Some(item)) = (found.get_mut(position), items.get(position)) {
+                *value = Err(self.fault(item, "listed twice"));
+            }
+        }
+        all(found.into_iter())
     }
 
     fn some_checked<'a, T>(
@@ -262,6 +264,22 @@ impl Sink {
             items => Ok(items.iter().map(read).collect()),
         }
     }
+}
+
+/// The positions whose value stands at an earlier one, too. `hashes`: with their positions. One function for
+/// values of every type; a hash set would be compiled for each.
+fn repeated(mut hashes: Vec<(u64, usize)>, equal: &dyn Fn(usize, usize) -> bool) -> Vec<usize> {
+    hashes.sort_unstable();
+    let mut repeated = Vec::new();
+    for alike in hashes.chunk_by(|(one, _), (other, _)| one == other) {
+        for (nth, (_, position)) in alike.iter().enumerate() {
+            if alike.iter().take(nth).any(|(_, earlier)| equal(*earlier, *position)) {
+                repeated.push(*position);
+            }
+        }
+    }
+    repeated.sort_unstable();
+    repeated
 }
 
 /// What [`Sink::at_most`] counts.
