@@ -119,9 +119,9 @@ fn service(denial: &ServiceDenial, row: &Row, request_id: &str) -> Reply {
     }
 }
 
-/// RFC 9110 section 10.2.3, and the three headers of draft-ietf-httpapi-ratelimit-headers before its version 08, which
-/// most gateways and clients know: what the bucket holds, what is left of it, and the seconds until it is full again.
-/// Whole seconds are rounded up, so that who keeps to them finds room.
+/// RFC 9110 section 10.2.3, and the three headers of draft-ietf-httpapi-ratelimit-headers-06, which gateways and clients
+/// know (later drafts have another one): what the bucket holds, what is left of it, and the seconds until it is full
+/// again. Seconds are rounded up, so that whoever keeps to them finds room.
 fn rate(limited: &Limited) -> [Field; 4] {
     let field = |name: &[u8], number: u64| (name.to_vec(), number.to_string().into_bytes());
     let seconds = |ns: u64| ns.div_ceil(1_000_000_000).max(1);
