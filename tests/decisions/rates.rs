@@ -314,6 +314,26 @@ fn a_stranger_is_refused_before_anybody_is_asked() {
 }
 
 #[test]
+fn one_request_is_one_however_far_it_comes() {
+    let rules = "- { name: p, match: { hosts: [\"*\"], paths: [/p] }, authenticate: none, rate_limit: [limit] }\n\
+                 - { name: r, authenticate: [partner], cors: { preflight: pass }, rate_limit: [limit] }";
+    let rows = [
+        (0, ANN, "allowed"),
+        (0, "GET /p", "public"),
+        (
+            0,
+            "OPTIONS /a | origin: https://a | access-control-request-method: GET",
+            "preflight",
+        ),
+        (0, ANN, "429 limit 1s"),
+    ];
+    play(
+        &policy("per: client_ip, requests: 3, window: 1s, before_auth: true", rules),
+        &rows,
+    );
+}
+
+#[test]
 fn whoever_changes_plans_keeps_the_bucket() {
     let limit = "per: subject, requests: 1, window: 10s, burst: 2, \
                  override: [{ when: { claims: { plan: gold } }, requests: 10, burst: 20 }]";
@@ -415,6 +435,14 @@ fn shadow_rules_say_what_they_would_have_done_and_spend_nothing() {
         (0, ANN, "429 limit 1s new=rate_limited"),
         (60_000, ANN, "allowed new=allowed"),
     ];
+    play(&policy("per: subject, requests: 2, window: 1s", rules), &rows);
+}
+
+#[test]
+fn what_a_shadow_rule_refuses_anyway_spends_nothing() {
+    let rules = "- { name: new, authenticate: [partner], mode: shadow, require: { groups: { any_of: [root] } }, rate_limit: [tight] }\n\
+                 - { name: r, authenticate: [partner] }";
+    let rows = [(0, ANN, "allowed new=forbidden"), (0, ANN, "allowed new=forbidden")];
     play(&policy("per: subject, requests: 2, window: 1s", rules), &rows);
 }
 
