@@ -99,6 +99,17 @@ impl Require {
         groups.is_empty() && scopes.is_empty() && claims.is_empty() && authenticators.is_empty() && peers.is_empty()
     }
 
+    /// Whether anything in it is what a rule's path captured.
+    pub fn has_captures(&self) -> bool {
+        let claims = self.claims.iter().map(|(_, condition)| condition);
+        let mut conditions = [&self.groups, &self.scopes].into_iter().chain(claims);
+        conditions.any(|condition| {
+            let lists = [&condition.any_of, &condition.all_of, &condition.none_of];
+            let captured = |wanted: &Wanted| matches!(wanted, Wanted::PathCapture(_));
+            lists.into_iter().flatten().any(captured)
+        })
+    }
+
     /// The first part that is not met.
     pub fn check(&self, facts: &Facts) -> Result<Permit, Unmet> {
         if self.is_empty() {

@@ -15,6 +15,7 @@ mod matching;
 mod names;
 mod node;
 mod place;
+mod rate_limits;
 mod read;
 mod require;
 mod rules;

@@ -10,6 +10,7 @@ use crate::authn::credential::Ambiguous;
 use crate::authz::Unmet;
 use crate::header::Field;
 use crate::policy::Place;
+use crate::rate_limit::Limited;
 use crate::request::RequestFault;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub enum Denial {
     Closed(u16),
     /// 413: the body that the service is to see is longer than the policy allows.
     BodyTooLarge,
+    /// 429
+    RateLimited(Limited),
     /// 400: an operator's request that does not say what is to be forgotten.
     ForgetWhat,
     /// 503
@@ -110,6 +113,8 @@ pub enum Outcome {
     /// `refuse`
     Closed,
     BodyTooLarge,
+    /// More requests than a limit of the rule lets through; the cause is its name.
+    RateLimited,
     AuthUnavailable,
     /// An operator made the filter forget.
     Forgotten,
@@ -120,7 +125,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Allowed,
         Self::Anonymous,
         Self::FailedOpen,
@@ -133,6 +138,7 @@ impl Outcome {
         Self::NoRule,
         Self::Closed,
         Self::BodyTooLarge,
+        Self::RateLimited,
         Self::AuthUnavailable,
         Self::Forgotten,
         Self::Jwks,
@@ -153,6 +159,7 @@ impl Outcome {
             Self::NoRule => "no_rule",
             Self::Closed => "closed",
             Self::BodyTooLarge => "body_too_large",
+            Self::RateLimited => "rate_limited",
             Self::AuthUnavailable => "auth_unavailable",
             Self::Forgotten => "forgotten",
             Self::Jwks => "jwks",
@@ -365,6 +372,17 @@ impl Denial {
                 "body_too_large",
                 grpc::RESOURCE_EXHAUSTED,
             ),
+            Self::RateLimited(limited) => Row {
+                cause: limited.limit.to_string().into(),
+                ..row(
+                    429,
+                    "rate_limited",
+                    "too many requests",
+                    Outcome::RateLimited,
+                    "",
+                    grpc::RESOURCE_EXHAUSTED,
+                )
+            },
             Self::ForgetWhat => row(
                 400,
                 "bad_request",

@@ -18,6 +18,7 @@ pub mod keyring;
 pub mod memory;
 pub mod peer;
 pub mod policy;
+pub mod rate_limit;
 pub mod request;
 pub mod rule;
 pub mod strip;

@@ -15,6 +15,7 @@ use crate::breaker::BreakerPolicy;
 use crate::cache::CachePolicy;
 use crate::header::{HeaderName, NamePattern, NameSet};
 use crate::identity::IdentityHeader;
+use crate::rate_limit::RateLimit;
 use crate::request::PathLeniency;
 use crate::rule::{Match, RuleIndex};
 use crate::strip::Strip;
@@ -77,6 +78,8 @@ pub struct Rule {
     pub paths_raw: PathLeniency,
     pub mode: RuleMode,
     pub action: Action,
+    /// Each has to have room, in this order.
+    pub rate_limits: Vec<Arc<RateLimit>>,
     /// Credential places removed for this rule's upstream.
     pub strip_credentials: Arc<[Place]>,
 }

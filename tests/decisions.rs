@@ -29,6 +29,8 @@ mod policies;
 mod properties;
 #[path = "decisions/questions.rs"]
 mod questions;
+#[path = "decisions/rates.rs"]
+mod rates;
 #[path = "decisions/refusals.rs"]
 mod refusals;
 #[path = "decisions/require.rs"]

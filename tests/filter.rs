@@ -30,6 +30,8 @@ mod order;
 mod phases;
 #[path = "filter/policies.rs"]
 mod policies;
+#[path = "filter/rates.rs"]
+mod rates;
 #[path = "filter/shared.rs"]
 mod shared;
 #[path = "filter/tokens.rs"]

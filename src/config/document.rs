@@ -6,6 +6,7 @@ use super::authenticators::Authenticators;
 use super::fault::Faults;
 use super::identity::{self, Global, Union};
 use super::node::{Node, Value, quoted};
+use super::rate_limits::RateLimits;
 use super::read::{Fields, Known, all};
 use super::rules::{self, Scope};
 use super::sink::{Checked, Sink, duplicates};
@@ -25,10 +26,11 @@ const FIELDS: Known = Known {
         "listener",
         "authenticators",
         "identity",
+        "rate_limits",
         "defaults",
         "rules",
     ],
-    later: &["rate_limits", "experiments", "teams"],
+    later: &["experiments", "teams"],
 };
 const LOG: Known = Known {
     now: &["query", "access"],
@@ -63,6 +65,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     // Where the word itself is faulty, what relies on it is not.
     let word = verified_peers.map_or(true, |word| word.unwrap_or(false));
     let authenticators = Authenticators::read(sink, warnings, fields.get("authenticators"), &union, word);
+    let rate_limits = RateLimits::read(sink, fields.get("rate_limits"), word);
     let shared: Arc<[_]> = match &global {
         Ok(Some(global)) => global.headers.clone().into(),
         _ => Arc::default(),
@@ -71,6 +74,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
         sink,
         authenticators: &authenticators,
         identity: &shared,
+        rate_limits: &rate_limits,
         defaults: fields.optional("defaults", |node| rules::defaults(sink, node)),
         verified_peers: word,
     };
@@ -84,9 +88,11 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     verified_peers?;
     defaults?;
     warn_of_unused(warnings, &authenticators, &rules);
+    rate_limits.warn_of_unused(warnings, &rules);
     let mut global = global?.unwrap_or_default();
     let assertion = global.assertion.take();
     let strip = strip(&union, &authenticators, global);
+    rate_limits.check_headers(sink, &strip)?;
     if let Some(node) = fields.get("rules") {
         callers_word(sink, node, &rules, &strip)?;
         assertion::audiences(sink, node, &rules, assertion.as_ref())?;

@@ -8,6 +8,7 @@ use super::authenticators::Authenticators;
 use super::matching;
 use super::names;
 use super::node::{Node, quoted};
+use super::rate_limits::RateLimits;
 use super::read::{Fields, Known, all};
 use super::sink::{Checked, Sink};
 use crate::identity::IdentityHeader;
@@ -30,8 +31,9 @@ const RULE: Known = Known {
         "mode",
         "paths_raw",
         "forget",
+        "rate_limit",
     ],
-    later: &["rate_limit", "experiments", "upstream"],
+    later: &["experiments", "upstream"],
 };
 /// Where a policy grows past this it is several policies; the limit keeps an update of the filter,
 /// which holds up a worker of Envoy, well below a second.
@@ -44,6 +46,7 @@ pub struct Scope<'a> {
     pub sink: &'a Sink,
     pub authenticators: &'a Authenticators<'a>,
     pub identity: &'a Arc<[IdentityHeader]>,
+    pub rate_limits: &'a RateLimits<'a>,
     pub defaults: Checked<Option<Fields<'a>>>,
     pub verified_peers: bool,
 }
@@ -163,6 +166,7 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
         });
     let paths_raw = fields.optional("paths_raw", |node| paths_raw(sink, node));
     let action = action::action(scope, fields, name.unwrap_or_default(), head.matcher.as_ref().ok());
+    let rate_limits = action::rate_limits(scope, fields);
     let action = action?;
     let asked = match &action {
         Action::Authenticate(gate) => Some(gate.authenticators.as_slice()),
@@ -176,6 +180,7 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
         paths_raw: paths_raw?.unwrap_or_default(),
         mode: head.mode?,
         action,
+        rate_limits: rate_limits?,
         strip_credentials,
     })
 }

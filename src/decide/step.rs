@@ -148,6 +148,8 @@ pub struct Record {
     pub failure: Option<CalloutFailure>,
     /// What shadow rules would have done.
     pub shadows: Vec<(Arc<Rule>, Outcome)>,
+    /// Limits under which it had no bucket of its own: too many callers at once.
+    pub overflowed: Vec<Arc<str>>,
     pub used: Used,
     /// False under `mode: observe`: this is what would have been done.
     pub enforced: bool,
@@ -265,7 +267,8 @@ impl Way {
             credential_id: credential.id.clone(),
             failure,
             used: Used::Nothing,
-            shadows: shadow::outcomes(&self.shadows, caller, &self.request, connection),
+            shadows: shadow::outcomes(self, caller, connection),
+            overflowed: self.overflowed.clone(),
             enforced: authz::observing(&self.policy).is_none(),
         }
     }
@@ -310,6 +313,7 @@ fn without_rule(policy: &Policy, outcome: Outcome, cause: Cow<'static, str>) -> 
         failure: None,
         used: Used::Nothing,
         shadows: Vec::new(),
+        overflowed: Vec::new(),
         enforced: authz::observing(policy).is_none(),
     }
 }

@@ -23,6 +23,8 @@ pub struct Counters {
     callouts: RefCell<PolicyMap<(Arc<str>, &'static str), Counter>>,
     /// By authenticator and whose word a decision went by.
     answers: RefCell<PolicyMap<(Arc<str>, Used), Counter>>,
+    /// By limit and metric.
+    limits: RefCell<PolicyMap<(Arc<str>, &'static str), Counter>>,
 }
 
 /// The rule by its position, if there is one.
@@ -62,6 +64,12 @@ impl Counters {
         answers.entry(key).or_insert_with(named).increment();
     }
 
+    fn count_limit(&self, limit: Arc<str>, metric: &'static str) {
+        let named = |(limit, metric): &(Arc<str>, &str)| Counter::named(metric, &[("limit", limit)]);
+        let mut limits = self.limits.borrow_mut();
+        limits.entry((limit, metric)).or_insert_with_key(named).increment();
+    }
+
     fn count(&self, family: Family, rule: Option<&Rule>, outcome: Outcome) {
         let key = (rule.map(|rule| rule.position), outcome, family);
         let named = || {
@@ -85,6 +93,10 @@ impl Counters {
 pub fn host_error(deed: &'static str, error: HostError) {
     let HostError(status) = error;
     entry!(Level::Error, &format!("the proxy refused: {deed}, status {status}")).write();
+    count_host_error(deed);
+}
+
+pub fn count_host_error(deed: &'static str) {
     Counter::named("host_errors_total", &[("call", deed)]).increment();
 }
 
@@ -95,6 +107,12 @@ pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record:
     }
     if let Some((authenticator, why)) = record.authenticator.as_ref().zip(not_asked(record)) {
         counters.count_callout(authenticator.clone(), why);
+    }
+    if record.outcome == Outcome::RateLimited {
+        counters.count_limit(record.cause.as_ref().into(), "rate_limited_total");
+    }
+    for limit in &record.overflowed {
+        counters.count_limit(limit.clone(), "rate_limit_overflows_total");
     }
     for (rule, outcome) in &record.shadows {
         counters.count(Family::Shadow, Some(rule), *outcome);

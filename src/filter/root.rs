@@ -13,6 +13,7 @@ use crate::cache::{Generation, Seed};
 use crate::config::{self, Faults};
 use crate::memory::Memory;
 use crate::policy::{Mode, Policy};
+use crate::rate_limit::Buckets;
 use log::Level;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
@@ -81,6 +82,9 @@ impl Root {
         let assertions = config::signing(&policy, environment)?;
         let generation = Generation::of(&bytes);
         let mut memory = Memory::new(&policy, seed()).with_assertions(assertions);
+        if policy.rules.iter().any(|rule| !rule.rate_limits.is_empty()) {
+            memory = memory.with_buckets(Buckets::shared(&host::HostStore, seed()));
+        }
         memory.share(&policy, &generation, &secrets, ffi::now_ns() / 1_000_000);
         secrets::read(&policy, &mut memory, environment)?;
         let observing = policy.mode == Mode::Observe;

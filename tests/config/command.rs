@@ -46,7 +46,7 @@ fn check() {
             1,
             String::new(),
             "-:5:7: mode: unknown word \"off\": write enforce or observe\n\
-             -:81:11: rules[1].refuse: expected the number 403, 404, 410, 451 or 503, found the number 402\n"
+             -:86:11: rules[1].refuse: expected the number 403, 404, 410, 451 or 503, found the number 402\n"
                 .into()
         )
     );

@@ -26,6 +26,7 @@ mod log;
 mod memory;
 mod modes;
 mod policy;
+mod rates;
 mod refusals;
 mod shared;
 mod upgrade;

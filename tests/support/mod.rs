@@ -12,6 +12,7 @@ pub mod message;
 pub mod probe;
 pub mod stub;
 pub mod wait;
+pub mod wrk;
 
 mod http1;
 
@@ -22,3 +23,4 @@ pub use gate::{Gate, GateBuilder, Replaced};
 pub use message::{Headers, Request, Response, get, post, request};
 pub use stub::{DeadPort, Received, Reply, Stub, dead_port};
 pub use wait::{LONG, SHORT, until};
+pub use wrk::Wrk;
