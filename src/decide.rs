@@ -25,6 +25,7 @@ use crate::policy::{Action, Anonymous, Authenticator, Callout, Gate, OnFailure, 
 use crate::request::{Connection, Request, RequestFault};
 use crate::rule;
 use crate::time::UnixTime;
+use crate::upstream;
 use call::By;
 use forget::Forgotten;
 use look::Presented;
@@ -62,6 +63,7 @@ pub fn on_request(policy: &Arc<Policy>, headers: Arc<Headers>, ends: bool, aroun
         to_client: Vec::new(),
         forgotten: Vec::new(),
         ends,
+        arrived: around.now,
         credential: Presented::default(),
     };
     let Some(rule) = way.rule.clone() else {
@@ -77,11 +79,11 @@ pub fn on_request(policy: &Arc<Policy>, headers: Arc<Headers>, ends: bool, aroun
     match &rule.action {
         Action::Refuse(status) => way.refuse(Denial::Closed(*status), None, connection),
         Action::Public => match authz::public(&rule) {
-            Some(permit) => way.forward(permit, Outcome::Public, None, connection),
+            Some(permit) => way.carry(permit, Outcome::Public, None, around),
             None => way.refuse(Denial::NoRule, None, connection),
         },
         Action::Authenticate(gate) if way.request.is_preflight() => match authz::preflight(gate, &way.request) {
-            Some(permit) => way.forward(permit, Outcome::Preflight, None, connection),
+            Some(permit) => way.carry(permit, Outcome::Preflight, None, around),
             None => way.refuse(Denial::Preflight, None, connection),
         },
         Action::Authenticate(gate) => way.authenticate(gate, around),
@@ -102,6 +104,7 @@ struct Way {
     forgotten: Vec<Order>,
     /// No body follows the headers.
     ends: bool,
+    arrived: UnixTime,
     credential: Presented,
 }
 
@@ -395,7 +398,23 @@ impl Way {
             Caller::Nobody(WhyNobody::ServiceFailed(_)) => Outcome::FailedOpen,
             Caller::Nobody(_) => Outcome::Anonymous,
         };
-        self.forward(permit, outcome, Some(caller), connection)
+        self.carry(permit, outcome, Some(caller), around)
+    }
+
+    /// On to the upstream, as the rule says how.
+    fn carry(mut self, permit: Permit, outcome: Outcome, caller: Option<Caller>, around: &Around) -> Step {
+        let Some(upstream) = self.rule.as_ref().and_then(|rule| rule.upstream.clone()) else {
+            return self.forward(permit, outcome, caller, around.connection);
+        };
+        let known = caller.as_ref().is_some_and(|caller| caller.principal().is_some());
+        let times = (self.arrived, around.now);
+        match upstream::carry(&upstream, &self.request, known, times, &mut self.edits) {
+            Ok(carried) => {
+                let step = self.forward(permit, outcome, caller, around.connection);
+                step.on_record(|record| record.carried = carried)
+            }
+            Err(time_up) => self.refuse(Denial::TimeUp(time_up), caller, around.connection),
+        }
     }
 
     fn permit(&self, gate: &Gate, caller: &Caller, connection: &dyn Connection) -> Result<Permit, Denial> {

@@ -10,8 +10,9 @@ use super::names;
 use super::node::{Node, quoted};
 use super::read::{Fields, Known, all};
 use super::sink::{Checked, Sink};
+use super::upstream;
 use crate::identity::IdentityHeader;
-use crate::policy::{Action, Rule, RuleMode};
+use crate::policy::{Action, Rule, RuleMode, Upstream};
 use crate::request::PathLeniency;
 use crate::rule::{Match, unreachable};
 use std::collections::HashSet;
@@ -30,8 +31,9 @@ const RULE: Known = Known {
         "mode",
         "paths_raw",
         "forget",
+        "upstream",
     ],
-    later: &["rate_limit", "experiments", "upstream"],
+    later: &["rate_limit", "experiments"],
 };
 /// Where a policy grows past this it is several policies; the limit keeps an update of the filter,
 /// which holds up a worker of Envoy, well below a second.
@@ -45,6 +47,8 @@ pub struct Scope<'a> {
     pub authenticators: &'a Authenticators<'a>,
     pub identity: &'a Arc<[IdentityHeader]>,
     pub defaults: Checked<Option<Fields<'a>>>,
+    /// Of `defaults`: one for all rules that say nothing else.
+    pub upstream: Checked<Option<Arc<Upstream>>>,
     pub verified_peers: bool,
 }
 
@@ -163,6 +167,11 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
         });
     let paths_raw = fields.optional("paths_raw", |node| paths_raw(sink, node));
     let action = action::action(scope, fields, name.unwrap_or_default(), head.matcher.as_ref().ok());
+    let public = fields.get("authenticate").and_then(Node::text) == Some("none");
+    let upstream = match fields.get("upstream") {
+        Some(node) => upstream::read(sink, node, !public).map(Some),
+        None => scope.upstream.clone(),
+    };
     let action = action?;
     let asked = match &action {
         Action::Authenticate(gate) => Some(gate.authenticators.as_slice()),
@@ -177,6 +186,7 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
         mode: head.mode?,
         action,
         strip_credentials,
+        upstream: upstream?,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::header::{Edits, Field, Headers};
 use crate::memory::Order;
 use crate::policy::{Policy, Rule};
 use crate::request::{self, Connection};
+use crate::upstream::Carried;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -149,6 +150,7 @@ pub struct Record {
     /// What shadow rules would have done.
     pub shadows: Vec<(Arc<Rule>, Outcome)>,
     pub used: Used,
+    pub carried: Carried,
     /// False under `mode: observe`: this is what would have been done.
     pub enforced: bool,
 }
@@ -265,6 +267,7 @@ impl Way {
             credential_id: credential.id.clone(),
             failure,
             used: Used::Nothing,
+            carried: Carried::AsSaid,
             shadows: shadow::outcomes(&self.shadows, caller, &self.request, connection),
             enforced: authz::observing(&self.policy).is_none(),
         }
@@ -309,6 +312,7 @@ fn without_rule(policy: &Policy, outcome: Outcome, cause: Cow<'static, str>) -> 
         credential_id: None,
         failure: None,
         used: Used::Nothing,
+        carried: Carried::AsSaid,
         shadows: Vec::new(),
         enforced: authz::observing(policy).is_none(),
     }

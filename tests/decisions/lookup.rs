@@ -134,6 +134,7 @@ fn policy(matchers: Vec<(Match, RuleMode)>) -> Policy {
                 mode,
                 action: Action::Refuse(404),
                 strip_credentials: Arc::new([]),
+                upstream: None,
             })
         })
         .collect();

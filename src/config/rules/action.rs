@@ -14,8 +14,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 const DEFAULTS: Known = Known {
-    now: &["authenticate", "anonymous", "require", "identity", "cors"],
-    later: &["rate_limit", "experiments", "upstream"],
+    now: &["authenticate", "anonymous", "require", "identity", "cors", "upstream"],
+    later: &["rate_limit", "experiments"],
 };
 const CORS: Known = Known {
     now: &["preflight"],
@@ -27,7 +27,7 @@ const OF_CALLERS: [&str; 5] = ["anonymous", "require", "identity", "cors", "forg
 pub fn action(scope: &Scope, fields: &Fields, name: &str, matcher: Option<&Match>) -> Checked<Action> {
     let authenticate = fields.get("authenticate");
     if let Some(node) = fields.get("refuse") {
-        let lonely = stands_alone(scope.sink, fields, "refuse", &["authenticate"]);
+        let lonely = stands_alone(scope.sink, fields, "refuse", &["authenticate", "upstream"]);
         let status = refused(scope.sink, node)?;
         return lonely.map(|()| Action::Refuse(status));
     }
