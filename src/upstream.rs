@@ -1,7 +1,7 @@
 //! How a request is carried: how long the upstream has, and whether Envoy may send it again. The
 //! headers that say so are Envoy's router's; a client's own are gone before.
 
-mod deadline;
+pub mod deadline;
 
 use crate::header::{Edits, folds_alike};
 use crate::policy::{Deadline, DeadlineForm, RQ_TIMEOUT, Repeat, UPSTREAM_LONGEST_MS as LONGEST_MS, Upstream};

@@ -1,8 +1,15 @@
 //! How a request is carried: timeouts, what may be sent again, deadlines.
 
 use crate::policies::rules;
+use crate::properties::for_all;
 use crate::script::play;
-use crate::text::{answered, check};
+use crate::text::{NOW, answered, check, read_policy, read_request};
+use meshgate::request::Request;
+use meshgate::time::{UnixTime, rfc3339};
+use meshgate::upstream::{Carried, TimeUp, carry, deadline};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 
 const ORDERS: &str = "forward allowed account/ann";
 
@@ -284,4 +291,118 @@ defaults: { upstream: { timeout: 5s, retry: { attempts: 3, retry_on: [reset] } }
         "GET /rest | x-envoy-max-retries: 9",
         "rest: forward public; observed",
     );
+}
+
+/// What a caller writes: so many milliseconds in one of four forms, or anything.
+type Said = Result<(u64, usize), String>;
+
+fn deadlines() -> impl Strategy<Value = Said> {
+    let junk = prop_oneof!["[0-9TZ:.+m-]{0,24}", "[!-Z]{0,20}"];
+    prop_oneof![4 => (0..9000_u64, 0..2_usize).prop_map(Ok), 1 => (any::<u64>(), 0..2_usize).prop_map(Ok), 1 => junk.prop_map(Err)]
+}
+
+/// Instants are counted from five seconds ago.
+fn written(said: &Said, header: &str) -> String {
+    let (ms, form) = match said {
+        Ok(said) => *said,
+        Err(junk) => return junk.clone(),
+    };
+    let instant = (NOW.as_ms() - 5000).saturating_add(ms);
+    match (header, form) {
+        ("x-request-deadline", 0) => instant.to_string(),
+        ("x-request-deadline", _) => rfc3339(instant.saturating_mul(1_000_000)),
+        ("grpc-timeout", 0) => format!("{ms}m"),
+        ("grpc-timeout", _) => format!("{}S", ms / 1000),
+        _ => ms.to_string(),
+    }
+}
+
+fn number(text: &[u8]) -> u64 {
+    let text = std::str::from_utf8(text).expect("digits");
+    text.parse().unwrap_or_else(|_| panic!("no number: {text}"))
+}
+
+/// Whatever comes, nobody waits longer than the policy and the caller say, and only what may be is sent twice.
+#[test]
+fn never_longer_than_anybody_said() {
+    let cases = (
+        select(vec!["GET", "PUT", "POST", "PATCH", "FOO"]),
+        select(vec![
+            "x-request-deadline",
+            "x-envoy-expected-rq-timeout-ms",
+            "grpc-timeout",
+        ]),
+        prop_oneof![4 => vec(deadlines(), 1), 1 => vec(deadlines(), 0..=2)],
+        select(vec!["20ms", "400ms", "2s", "24h", "none"]),
+        0..1000_u64,
+        any::<bool>(),
+    );
+    let test = |(method, header, said, timeout, spent_ms, known): (&str, &str, Vec<Said>, &str, u64, bool)| {
+        let said: Vec<String> = said.iter().map(|said| written(said, header)).collect();
+        let policy = read_policy(&rules(&format!(
+            "- {{ name: r, authenticate: [account], upstream: {{ timeout: {timeout}, deadline: {{ header: {header}, min: 9ms }}, \
+             retry: {{ attempts: 3, retry_on: [503], idempotency_key: true }} }} }}"
+        )));
+        let upstream = policy.rules[0].upstream.as_ref().expect("an upstream");
+        let mut request = format!("{method} / | x-envoy-max-retries: 99");
+        for value in &said {
+            request += &format!(" | {header}: {value}");
+        }
+        let (headers, _) = read_request(&request);
+        let mut edits = policy.strip.edits(&headers);
+        let request = Request::parse(headers.clone()).expect("a request");
+        let arrived_ms = NOW.as_ms() - spent_ms;
+        let times = (UnixTime::from_ns(arrived_ms * 1_000_000), NOW);
+        let left_of_timeout = upstream.timeout_ms.map(|ms| ms.saturating_sub(spent_ms));
+        let carried = match carry(upstream, &request, known, times, &mut edits) {
+            Ok(carried) => carried,
+            Err(TimeUp::Deadline) => {
+                prop_assert!(known && said.len() == 1, "nobody's word is no deadline");
+                return Ok(true);
+            }
+            Err(TimeUp::Timeout) => {
+                prop_assert!(left_of_timeout.is_some_and(|left| left < 9), "{left_of_timeout:?}");
+                return Ok(false);
+            }
+        };
+        let set = |name: &str| {
+            let mut all = edits.sets().filter(|(other, _)| other == name.as_bytes());
+            let value = all.next().map(|(_, value)| value.clone());
+            assert!(all.next().is_none(), "{name} is set twice");
+            value
+        };
+        let written = number(&set("x-envoy-upstream-rq-timeout-ms").expect("a timeout"));
+        match left_of_timeout {
+            Some(left) => prop_assert!((1..=left).contains(&written), "{written} of {left}"),
+            None => prop_assert!(written <= 86_400_000),
+        }
+        let retries = number(&set("x-envoy-max-retries").expect("a number of retries"));
+        prop_assert_eq!(retries, if matches!(method, "GET" | "PUT") { 3 } else { 0 });
+        // What goes on under the deadline's name says no more than what is written, and no more than came.
+        let kept = headers
+            .only(header)
+            .filter(|_| !edits.remove.iter().any(|name| name == header.as_bytes()));
+        let passed = set(header).or(kept.map(<[u8]>::to_vec));
+        let Some(passed) = passed else {
+            prop_assert!(left_of_timeout.is_none_or(|left| left == written));
+            return Ok(false);
+        };
+        prop_assert!(known && said.len() == 1 && carried == Carried::AsSaid && written > 0);
+        let passed = String::from_utf8(passed).expect("text");
+        let until = |text: &str| match header {
+            "x-request-deadline" => deadline::instant(text),
+            "grpc-timeout" => deadline::grpc(text).map(|ms| arrived_ms.saturating_add(ms)),
+            _ => deadline::millis(text).map(|ms| arrived_ms.saturating_add(ms)),
+        };
+        let callers = until(&said[0]).expect("a deadline");
+        let told = match header {
+            "x-request-deadline" => until(&passed).expect("a deadline") - NOW.as_ms(),
+            _ => until(&passed).expect("a deadline") - arrived_ms,
+        };
+        prop_assert_eq!(told, written, "{}", passed);
+        prop_assert!(NOW.as_ms() + written <= callers, "{} ms, {}", written, said[0]);
+        Ok(true)
+    };
+    let hits = for_all(3000, cases, test);
+    assert!(hits > 300, "{hits} of the cases had a deadline that counted");
 }
