@@ -101,7 +101,10 @@ fn retry(sink: &Sink, node: &Node, timeout: Timeout) -> Checked<Retry> {
         .and_then(|node| conditions::read(sink, node, &GRPC));
     let headers = fields.optional("retriable_headers", |node| {
         sink.at_most(node, MOST_HEADERS, "each is looked for in each response")?;
-        sink.distinct(node, |item| sink.parsed(item, HeaderName::parse))
+        sink.distinct(node, |item| {
+            let name = sink.parsed(item, HeaderName::parse)?;
+            Ok(name.as_str().to_owned())
+        })
     });
     let per_try = fields.optional("per_try_timeout", |node| per_try(sink, node, timeout));
     let hedge = fields.optional("hedge_on_per_try_timeout", |node| hedge(sink, &fields, node));
@@ -136,7 +139,6 @@ fn retry(sink: &Sink, node: &Node, timeout: Timeout) -> Checked<Retry> {
     add("x-envoy-max-retries", attempts.clone());
     add("x-envoy-retriable-status-codes", conditions::codes(&conditions));
     let headers = headers.unwrap_or_default();
-    let headers: Vec<&str> = headers.iter().map(HeaderName::as_str).collect();
     add("x-envoy-retriable-header-names", headers.join(","));
     if let Some(per_try) = per_try? {
         add("x-envoy-upstream-rq-per-try-timeout-ms", millis(per_try).to_string());
@@ -190,9 +192,7 @@ fn hedge(sink: &Sink, fields: &Fields, node: &Node) -> Checked<bool> {
 
 /// One does nothing without the other.
 fn named_headers(sink: &Sink, fields: &Fields, conditions: &[Condition], named: bool) -> Checked<()> {
-    let wanted = conditions
-        .iter()
-        .any(|one| *one == Condition::Named("retriable-headers"));
+    let wanted = conditions.contains(&Condition::Named("retriable-headers"));
     let message = match (wanted, named) {
         (true, false) => "retriable-headers needs retriable_headers, which names them",
         (false, true) => "retriable_headers needs retriable-headers in retry_on",
