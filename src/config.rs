@@ -7,6 +7,7 @@ mod address;
 mod assertion;
 mod authenticators;
 mod callout;
+mod conditions;
 mod document;
 mod fault;
 mod identity;
@@ -25,6 +26,7 @@ mod service;
 mod sink;
 mod suggest;
 mod unit;
+mod upstream;
 mod url;
 mod write;
 #[cfg(feature = "cli")]

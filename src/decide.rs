@@ -26,6 +26,7 @@ use crate::policy::{Action, Anonymous, Authenticator, Callout, Gate, OnFailure, 
 use crate::request::{Connection, Request, RequestFault};
 use crate::rule;
 use crate::time::UnixTime;
+use crate::upstream;
 use call::By;
 use forget::Forgotten;
 use look::Presented;
@@ -66,6 +67,7 @@ pub fn on_request(policy: &Arc<Policy>, headers: Arc<Headers>, ends: bool, aroun
         overflowed: Vec::new(),
         limited_shadows: Vec::new(),
         ends,
+        arrived: around.now,
         credential: Presented::default(),
     };
     let Some(rule) = way.rule.clone() else {
@@ -113,6 +115,7 @@ struct Way {
     limited_shadows: Vec<usize>,
     /// No body follows the headers.
     ends: bool,
+    arrived: UnixTime,
     credential: Presented,
 }
 
@@ -210,7 +213,7 @@ impl Way {
     /// Goes on without anybody being asked who calls.
     fn pass(mut self, permit: Permit, outcome: Outcome, met: Met, around: &mut Around) -> Step {
         match self.rate(met, None, around) {
-            Ok(()) => self.forward(permit, outcome, None, around.connection),
+            Ok(()) => self.carry(permit, outcome, None, around),
             Err(limited) => self.refuse(limited, None, around.connection),
         }
     }
@@ -418,7 +421,23 @@ impl Way {
             Caller::Nobody(WhyNobody::ServiceFailed(_)) => Outcome::FailedOpen,
             Caller::Nobody(_) => Outcome::Anonymous,
         };
-        self.forward(permit, outcome, Some(caller), connection)
+        self.carry(permit, outcome, Some(caller), around)
+    }
+
+    /// On to the upstream, as the rule says how.
+    fn carry(mut self, permit: Permit, outcome: Outcome, caller: Option<Caller>, around: &Around) -> Step {
+        let Some(upstream) = self.rule.as_ref().and_then(|rule| rule.upstream.clone()) else {
+            return self.forward(permit, outcome, caller, around.connection);
+        };
+        let known = caller.as_ref().is_some_and(|caller| caller.principal().is_some());
+        let times = (self.arrived, around.now);
+        match upstream::carry(&upstream, &self.request, known, times, &mut self.edits) {
+            Ok(carried) => {
+                let step = self.forward(permit, outcome, caller, around.connection);
+                step.on_record(|record| record.carried = carried)
+            }
+            Err(time_up) => self.refuse(Denial::TimeUp(time_up), caller, around.connection),
+        }
     }
 
     fn permit(&self, gate: &Gate, caller: &Caller, connection: &dyn Connection) -> Result<Permit, Denial> {

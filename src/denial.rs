@@ -12,6 +12,7 @@ use crate::header::Field;
 use crate::policy::Place;
 use crate::rate_limit::Limited;
 use crate::request::RequestFault;
+use crate::upstream::TimeUp;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -64,6 +65,8 @@ pub enum Denial {
     RateLimited(Limited),
     /// 400: an operator's request that does not say what is to be forgotten.
     ForgetWhat,
+    /// 504: the upstream would not have the time.
+    TimeUp(TimeUp),
     /// 503
     AuthUnavailable(CalloutFailure),
 }
@@ -116,6 +119,8 @@ pub enum Outcome {
     /// More requests than a limit of the rule lets through; the cause is its name.
     RateLimited,
     AuthUnavailable,
+    /// What was left of the caller's or the policy's time is too little for the upstream.
+    DeadlineExceeded,
     /// An operator made the filter forget.
     Forgotten,
     /// The filter answered with its public keys.
@@ -125,7 +130,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Allowed,
         Self::Anonymous,
         Self::FailedOpen,
@@ -140,6 +145,7 @@ impl Outcome {
         Self::BodyTooLarge,
         Self::RateLimited,
         Self::AuthUnavailable,
+        Self::DeadlineExceeded,
         Self::Forgotten,
         Self::Jwks,
         Self::NotAsked,
@@ -161,6 +167,7 @@ impl Outcome {
             Self::BodyTooLarge => "body_too_large",
             Self::RateLimited => "rate_limited",
             Self::AuthUnavailable => "auth_unavailable",
+            Self::DeadlineExceeded => "deadline_exceeded",
             Self::Forgotten => "forgotten",
             Self::Jwks => "jwks",
             Self::NotAsked => "not_asked",
@@ -186,6 +193,7 @@ pub struct Row {
 /// google.rpc.Code
 mod grpc {
     pub const INVALID_ARGUMENT: i32 = 3;
+    pub const DEADLINE_EXCEEDED: i32 = 4;
     pub const PERMISSION_DENIED: i32 = 7;
     pub const RESOURCE_EXHAUSTED: i32 = 8;
     pub const UNIMPLEMENTED: i32 = 12;
@@ -391,6 +399,20 @@ impl Denial {
                 "forget_what",
                 grpc::INVALID_ARGUMENT,
             ),
+            Self::TimeUp(whose) => {
+                let (message, cause) = match whose {
+                    TimeUp::Deadline => ("the caller's deadline leaves no time for this", "deadline"),
+                    TimeUp::Timeout => ("finding out who calls took the time that this had", "timeout"),
+                };
+                row(
+                    504,
+                    "deadline_exceeded",
+                    message,
+                    Outcome::DeadlineExceeded,
+                    cause,
+                    grpc::DEADLINE_EXCEEDED,
+                )
+            }
             Self::AuthUnavailable(failure) => {
                 // The operator's remedy belongs where the operator's word was needed.
                 let message = match failure {

@@ -23,6 +23,7 @@ pub mod request;
 pub mod rule;
 pub mod strip;
 pub mod time;
+pub mod upstream;
 mod wire;
 
 #[cfg(feature = "filter")]

@@ -3,11 +3,16 @@
 
 mod assertion;
 mod authenticator;
+mod upstream;
 
 pub use assertion::{AssertedAudience, Assertion};
 pub use authenticator::{
     ApiKey, ApiKeySource, Authenticator, AuthenticatorKind, GateToken, Jwt, KeySource, Mtls, Place, Remote, Secret,
     TokenPlace,
+};
+pub use upstream::{
+    Deadline, DeadlineForm, EXPECTED_TIMEOUT, GRPC_TIMEOUT, LONGEST_MS as UPSTREAM_LONGEST_MS, RQ_TIMEOUT, Repeat,
+    Upstream, Written,
 };
 
 use crate::authz::Require;
@@ -82,6 +87,8 @@ pub struct Rule {
     pub rate_limits: Vec<Arc<RateLimit>>,
     /// Credential places removed for this rule's upstream.
     pub strip_credentials: Arc<[Place]>,
+    /// None: as Envoy's route says.
+    pub upstream: Option<Arc<Upstream>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

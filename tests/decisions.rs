@@ -49,3 +49,5 @@ mod strip;
 mod text;
 #[path = "decisions/tokens.rs"]
 mod tokens;
+#[path = "decisions/upstream.rs"]
+mod upstream;

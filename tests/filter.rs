@@ -14,6 +14,8 @@ mod answers;
 mod assertion;
 #[path = "filter/bodies.rs"]
 mod bodies;
+#[path = "filter/carried.rs"]
+mod carried;
 #[path = "filter/credentials.rs"]
 mod credentials;
 #[path = "filter/failing_host.rs"]

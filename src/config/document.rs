@@ -10,6 +10,7 @@ use super::rate_limits::RateLimits;
 use super::read::{Fields, Known, all};
 use super::rules::{self, Scope};
 use super::sink::{Checked, Sink, duplicates};
+use super::upstream;
 use crate::policy::{AccessFields, Action, Log, Mode, Place, Policy, Rule};
 use crate::rule::RuleIndex;
 use crate::strip::Strip;
@@ -70,12 +71,17 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
         Ok(Some(global)) => global.headers.clone().into(),
         _ => Arc::default(),
     };
+    let defaults = fields.optional("defaults", |node| rules::defaults(sink, node));
     let scope = Scope {
         sink,
         authenticators: &authenticators,
         identity: &shared,
         rate_limits: &rate_limits,
-        defaults: fields.optional("defaults", |node| rules::defaults(sink, node)),
+        upstream: defaults.and_then(|defaults| match defaults.and_then(|fields| fields.get("upstream")) {
+            Some(node) => upstream::read(sink, node, true).map(Some),
+            None => Ok(None),
+        }),
+        defaults,
         verified_peers: word,
     };
     let defaults = rules::check_defaults(&scope);
@@ -95,6 +101,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     rate_limits.check_headers(sink, &strip)?;
     if let Some(node) = fields.get("rules") {
         callers_word(sink, node, &rules, &strip)?;
+        upstream::nothing_stripped(sink, node, &rules, &strip)?;
         assertion::audiences(sink, node, &rules, assertion.as_ref())?;
     }
     Ok(Policy {

@@ -178,6 +178,17 @@ impl Sink {
         self.within(node, value, &allowed, unit::shown_duration)
     }
 
+    /// A part is shorter than the whole.
+    pub fn below(&self, node: &Node, value: Duration, timeout: Option<Duration>) -> Checked<Duration> {
+        match timeout {
+            Some(timeout) if value >= timeout => {
+                let message = format!("{value:?} is not below the timeout of {timeout:?}");
+                Err(self.fault(node, message))
+            }
+            _ => Ok(value),
+        }
+    }
+
     pub fn size(&self, node: &Node, allowed: RangeInclusive<u64>) -> Checked<u64> {
         if let Value::Number(number) = &node.value {
             let kib = number.as_u64().filter(|n| *n > 0 && n % 1024 == 0);

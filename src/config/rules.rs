@@ -11,8 +11,9 @@ use super::node::{Node, quoted};
 use super::rate_limits::RateLimits;
 use super::read::{Fields, Known, all};
 use super::sink::{Checked, Sink};
+use super::upstream;
 use crate::identity::IdentityHeader;
-use crate::policy::{Action, Rule, RuleMode};
+use crate::policy::{Action, Rule, RuleMode, Upstream};
 use crate::request::PathLeniency;
 use crate::rule::{Match, unreachable};
 use std::collections::HashSet;
@@ -32,8 +33,9 @@ const RULE: Known = Known {
         "paths_raw",
         "forget",
         "rate_limit",
+        "upstream",
     ],
-    later: &["experiments", "upstream"],
+    later: &["experiments"],
 };
 /// Where a policy grows past this it is several policies; the limit keeps an update of the filter,
 /// which holds up a worker of Envoy, well below a second.
@@ -48,6 +50,8 @@ pub struct Scope<'a> {
     pub identity: &'a Arc<[IdentityHeader]>,
     pub rate_limits: &'a RateLimits<'a>,
     pub defaults: Checked<Option<Fields<'a>>>,
+    /// Of `defaults`: one for all rules that say nothing else.
+    pub upstream: Checked<Option<Arc<Upstream>>>,
     pub verified_peers: bool,
 }
 
@@ -167,6 +171,11 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
     let paths_raw = fields.optional("paths_raw", |node| paths_raw(sink, node));
     let action = action::action(scope, fields, name.unwrap_or_default(), head.matcher.as_ref().ok());
     let rate_limits = action::rate_limits(scope, fields);
+    let public = fields.get("authenticate").and_then(Node::text) == Some("none");
+    let upstream = match fields.get("upstream") {
+        Some(node) => upstream::read(sink, node, !public).map(Some),
+        None => scope.upstream.clone(),
+    };
     let action = action?;
     let asked = match &action {
         Action::Authenticate(gate) => Some(gate.authenticators.as_slice()),
@@ -182,6 +191,7 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
         action,
         rate_limits: rate_limits?,
         strip_credentials,
+        upstream: upstream?,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::header::{Edits, Field, Headers};
 use crate::memory::Order;
 use crate::policy::{Policy, Rule};
 use crate::request::{self, Connection};
+use crate::upstream::Carried;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -151,6 +152,7 @@ pub struct Record {
     /// Limits under which it had no bucket of its own: too many callers at once.
     pub overflowed: Vec<Arc<str>>,
     pub used: Used,
+    pub carried: Carried,
     /// False under `mode: observe`: this is what would have been done.
     pub enforced: bool,
 }
@@ -269,6 +271,7 @@ impl Way {
             used: Used::Nothing,
             shadows: shadow::outcomes(self, caller, connection),
             overflowed: self.overflowed.clone(),
+            carried: Carried::AsSaid,
             enforced: authz::observing(&self.policy).is_none(),
         }
     }
@@ -312,6 +315,7 @@ fn without_rule(policy: &Policy, outcome: Outcome, cause: Cow<'static, str>) -> 
         credential_id: None,
         failure: None,
         used: Used::Nothing,
+        carried: Carried::AsSaid,
         shadows: Vec::new(),
         overflowed: Vec::new(),
         enforced: authz::observing(policy).is_none(),

@@ -11,6 +11,7 @@ use crate::header::Headers;
 use crate::policy::{AccessFields, Policy, Rule};
 use crate::request::query;
 use crate::rule::PolicyMap;
+use crate::upstream::Carried;
 use ::log::Level;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -113,6 +114,9 @@ pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record:
     }
     for limit in &record.overflowed {
         counters.count_limit(limit.clone(), "rate_limit_overflows_total");
+    }
+    if let (Some(rule), Carried::UnreadableDeadline) = (&record.rule, record.carried) {
+        Counter::named("deadlines_ignored_total", &[("rule", &rule.name)]).increment();
     }
     for (rule, outcome) in &record.shadows {
         counters.count(Family::Shadow, Some(rule), *outcome);

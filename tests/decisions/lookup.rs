@@ -135,6 +135,7 @@ fn policy(matchers: Vec<(Match, RuleMode)>) -> Policy {
                 rate_limits: Vec::new(),
                 action: Action::Refuse(404),
                 strip_credentials: Arc::new([]),
+                upstream: None,
             })
         })
         .collect();

@@ -20,6 +20,7 @@ mod tokens;
 
 mod body;
 mod callout;
+mod carried;
 mod failures;
 mod gates;
 mod log;

@@ -21,6 +21,6 @@ pub use crowd::{Latch, all_at_once};
 pub use envoy::{Envoy, Options};
 pub use gate::{Gate, GateBuilder, Replaced};
 pub use message::{Headers, Request, Response, get, post, request};
-pub use stub::{DeadPort, Received, Reply, Stub, dead_port};
+pub use stub::{DeadPort, End, Received, Reply, Stub, dead_port};
 pub use wait::{LONG, SHORT, until};
 pub use wrk::Wrk;

@@ -15,8 +15,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 const DEFAULTS: Known = Known {
-    now: &["authenticate", "anonymous", "require", "identity", "cors", "rate_limit"],
-    later: &["experiments", "upstream"],
+    now: &[
+        "authenticate",
+        "anonymous",
+        "require",
+        "identity",
+        "cors",
+        "rate_limit",
+        "upstream",
+    ],
+    later: &["experiments"],
 };
 const CORS: Known = Known {
     now: &["preflight"],
@@ -28,7 +36,12 @@ const OF_CALLERS: [&str; 5] = ["anonymous", "require", "identity", "cors", "forg
 pub fn action(scope: &Scope, fields: &Fields, name: &str, matcher: Option<&Match>) -> Checked<Action> {
     let authenticate = fields.get("authenticate");
     if let Some(node) = fields.get("refuse") {
-        let lonely = stands_alone(scope.sink, fields, "refuse", &["authenticate", "rate_limit"]);
+        let lonely = stands_alone(
+            scope.sink,
+            fields,
+            "refuse",
+            &["authenticate", "rate_limit", "upstream"],
+        );
         let status = refused(scope.sink, node)?;
         return lonely.map(|()| Action::Refuse(status));
     }
