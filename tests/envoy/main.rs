@@ -25,6 +25,7 @@ mod gates;
 mod log;
 mod memory;
 mod modes;
+mod peers;
 mod policy;
 mod refusals;
 mod shared;
