@@ -254,6 +254,7 @@ impl Document {
             let mut line = entry!(Level::Error, &message);
             line.string("authenticator", &self.source.authenticator);
             line.string("cause", fault.word());
+            line.string("cluster", &self.source.remote.cluster);
             line.write();
         }
     }

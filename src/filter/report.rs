@@ -155,6 +155,9 @@ fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u
     if let Some(authenticator) = &record.authenticator {
         line.string("authenticator", authenticator);
     }
+    if let Some(cluster) = in_vain(policy, record) {
+        line.string("cluster", cluster);
+    }
     if record.used != Used::Nothing {
         line.string("answer", record.used.word());
     }
@@ -172,6 +175,13 @@ fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u
         line.string("shadow", &shadows.collect::<Vec<_>>().join(","));
     }
     line.write();
+}
+
+/// The cluster of the service that could not be asked.
+fn in_vain<'p>(policy: &'p Policy, record: &Record) -> Option<&'p str> {
+    let asked = record.failure.and(record.authenticator.as_ref())?;
+    let known = policy.authenticators.iter().find(|known| known.name == *asked)?;
+    Some(&known.callout()?.cluster)
 }
 
 /// W3C Trace Context's, or B3's.

@@ -323,6 +323,8 @@ fn what_came_is_kept_while_the_issuer_is_away() {
         host.advance(Duration::from_secs(30));
     }
     assert_eq!(fetches(&host, "unknown_cluster"), Some(3));
+    let named = |line: &serde_json::Value| line["cause"] == "unknown_cluster" && line["cluster"] == CLUSTER;
+    assert!(lines(&host).iter().any(named), "{:#?}", lines(&host));
     let told = complaints(&host);
     let told = told.iter().filter(|line| line.contains("the old ones are kept"));
     assert_eq!(told.count(), 7, "once each: {:#?}", complaints(&host));
