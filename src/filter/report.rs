@@ -4,7 +4,6 @@ use super::ffi::HostError;
 use super::log::{self, entry};
 use super::metrics::Counter;
 use super::{ffi, host};
-use crate::authn::callout::CalloutFailure;
 use crate::decide::{Record, Used, request_id};
 use crate::denial::Outcome;
 use crate::header::Headers;
@@ -100,12 +99,9 @@ pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record:
         counters.count(Family::Shadow, Some(rule), *outcome);
     }
     set_state(&policy.log.access, record);
-    let level = match record.failure {
-        // A caller who is slow to send its body looks the same, and could fill the log with errors.
-        // One outage is told by those who met it, not by everyone whom it kept out.
-        Some(CalloutFailure::BodyUnseen | CalloutFailure::BreakerOpen { .. } | CalloutFailure::TooManyWaiting)
-        | None => Level::Info,
-        Some(_) => Level::Error,
+    let level = match record.is_error() {
+        true => Level::Error,
+        false => Level::Info,
     };
     if log::enabled(level) {
         write_line(policy, headers, record, started_ns, level);
@@ -137,11 +133,7 @@ fn set_state(access: &AccessFields, record: &Record) {
 }
 
 fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u64, level: Level) {
-    let message = match record.failure {
-        Some(failure) => failure.detail(),
-        None => record.outcome.word().into(),
-    };
-    let mut line = entry!(level, &message);
+    let mut line = entry!(level, &record.message());
     line.string("request_id", &request_id(headers));
     line.string("trace_id", &trace_id(headers));
     line.string("username", record.subject.as_deref().unwrap_or_default());
