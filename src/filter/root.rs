@@ -8,7 +8,7 @@ use super::log::entry;
 use super::orders::{self, Orders};
 use super::report::{self, Counters};
 use super::stream::Stream;
-use super::{ffi, host, log as lines, metrics, secrets};
+use super::{ffi, host, log as lines, metrics};
 use crate::cache::{Generation, Seed};
 use crate::config::{self, Faults};
 use crate::memory::Memory;
@@ -82,7 +82,9 @@ impl Root {
         let generation = Generation::of(&bytes);
         let mut memory = Memory::new(&policy, seed()).with_assertions(assertions);
         memory.share(&policy, &generation, &secrets, ffi::now_ns() / 1_000_000);
-        secrets::read(&policy, &mut memory, environment)?;
+        for (slot, keys) in secrets.key_sets {
+            memory.set_keys(slot, keys);
+        }
         let observing = policy.mode == Mode::Observe;
         metrics::set_gauge("policy_observing", &[], u64::from(observing));
         metrics::set_revision(&policy.revision);

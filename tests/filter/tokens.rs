@@ -420,9 +420,7 @@ fn a_secret_is_the_environments() {
     };
     let missing = refused("MESHGATE_TEST_NO_SECRET");
     assert!(
-        missing.contains(
-            "authenticators.staff.jwt.keys.secret: the environment of the filter has no MESHGATE_TEST_NO_SECRET"
-        ),
+        missing.contains("authenticators.staff.jwt.keys.secret: the variable MESHGATE_TEST_NO_SECRET is not set"),
         "{missing}"
     );
     let secret = "an odd secret of more than thirty-two bytes";
