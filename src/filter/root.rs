@@ -44,7 +44,8 @@ pub struct Root {
 /// An order to forget reaches every worker within two of them. A quarter of a microsecond of work each time.
 const TICK_MS: u32 = 100;
 
-const FIRST_TICK_MS: u32 = 5;
+/// Until the keys are there that another worker fetches: the first request may be here soon.
+const QUICK_TICK_MS: u32 = 5;
 
 /// Envoy takes a configuration of any size; see `config` for what a policy may be.
 const MAX_CONFIGURATION_BYTES: usize = usize::MAX >> 1;
@@ -59,7 +60,12 @@ impl Root {
 
     /// Those whom one callback may not let go on all together do not wait for the next quarter of a second.
     fn set_pace(&self, plugin: &Plugin) {
-        self.set_tick(plugin, if plugin.asking.has_released() { 1 } else { TICK_MS });
+        let period_ms = match plugin.asking.has_released() {
+            true => 1,
+            false if plugin.fetching.is_awaited() => QUICK_TICK_MS,
+            false => TICK_MS,
+        };
+        self.set_tick(plugin, period_ms);
     }
 
     fn set_tick(&self, plugin: &Plugin, period_ms: u32) {
@@ -107,10 +113,7 @@ impl Root {
         // What was ordered before does not concern this worker, which remembers nothing yet.
         orders::exchange(&plugin);
         fetching::take_what_is_there(&plugin, ffi::now_ns() / 1_000_000);
-        if !plugin.fetching.is_empty() {
-            // The first request may be here soon.
-            self.set_tick(&plugin, FIRST_TICK_MS);
-        }
+        self.set_pace(&plugin);
         self.plugin = Some(Rc::new(plugin));
         Ok(())
     }
