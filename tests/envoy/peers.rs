@@ -43,15 +43,17 @@ fn edge(change: impl FnOnce(&mut Value)) -> Edge {
     let built = yaml::bootstrap(&shipped("envoy.yaml"), &json(POLICY)).unwrap();
     let mut bootstrap: Value = serde_json::from_str(&built).unwrap();
     bootstrap.as_object_mut().unwrap().remove("admin");
-    bootstrap["static_resources"]["clusters"] = json!([
-        cluster("upstream", &[upstream.addr()]),
-        cluster("auth", &[upstream.addr()]),
-    ]);
+    let everywhere = cluster("any", &[upstream.addr()])["load_assignment"]["endpoints"].take();
+    for shipped in bootstrap["static_resources"]["clusters"].as_array_mut().unwrap() {
+        shipped["load_assignment"]["endpoints"] = everywhere.clone();
+    }
     let listener = &mut bootstrap["static_resources"]["listeners"][0];
     listener["address"] = json!({"socket_address": {"address": "127.0.0.1", "port_value": 0}});
     let chain = &mut listener["filter_chains"][0];
-    let filter = &mut chain["filters"][0]["typed_config"]["http_filters"][0];
-    assert_eq!(filter["name"], "meshgate");
+    let filters = chain["filters"][0]["typed_config"]["http_filters"]
+        .as_array_mut()
+        .unwrap();
+    let filter = filters.iter_mut().find(|filter| filter["name"] == "meshgate").unwrap();
     filter["typed_config"]["config"]["vm_config"]["code"]["local"]["filename"] = json!(shipped_module());
 
     let here = run.path().to_str().unwrap();
