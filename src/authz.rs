@@ -23,6 +23,14 @@ pub enum Unmet {
 }
 
 impl Unmet {
+    pub const ALL: [Self; 5] = [
+        Self::Groups,
+        Self::Scopes,
+        Self::Claims,
+        Self::Authenticators,
+        Self::Peers,
+    ];
+
     /// The word for logs and metrics.
     pub fn word(self) -> &'static str {
         match self {

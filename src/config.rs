@@ -4,6 +4,8 @@
 //! that one reading finds every fault. A derived decoder would stop at the first.
 
 mod address;
+#[cfg(feature = "cli")]
+mod advice;
 mod assertion;
 mod authenticators;
 mod callout;

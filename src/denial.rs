@@ -352,7 +352,7 @@ impl Denial {
                 "auth_unavailable",
                 "who calls cannot be told right now",
                 Outcome::AuthUnavailable,
-                "unsigned",
+                "unsigned_assertion",
                 grpc::UNAVAILABLE,
             ),
             Self::Closed(status) => {

@@ -12,7 +12,6 @@ mod metrics;
 mod orders;
 mod report;
 mod root;
-mod secrets;
 mod signatures;
 mod stream;
 

@@ -6,22 +6,24 @@
 use meshgate::assertion;
 use meshgate::cache::SealKey;
 use meshgate::config::yaml;
-use meshgate::config::{self, Fault, Faults, Parsed};
+use meshgate::config::{self, Fault, Faults};
 use meshgate::policy::{Action, Policy};
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-usage: meshgate check FILE
+usage: meshgate check FILE [--into BOOTSTRAP]
        meshgate build FILE [--into BOOTSTRAP]
        meshgate jwks FILE
        meshgate key new [--signing]
        meshgate --help | --version
 
-check   prints every fault of a policy as FILE:LINE:COLUMN: PATH: MESSAGE
+check   prints every fault of a policy as FILE:LINE:COLUMN: PATH: MESSAGE, and as
+        a warning what is likely a mistake; --into BOOTSTRAP also each cluster
+        that the policy names and that bootstrap does not have
 build   prints the policy as the one JSON document that Envoy is given;
         --into BOOTSTRAP prints that bootstrap as JSON instead, with the policy
-        where it says exactly \"${MESHGATE_POLICY}\"
+        where it says exactly \"${MESHGATE_POLICY}\", with the warnings of check
 jwks    prints the public keys that others check this policy's assertions with;
         the private ones are read from the variables that identity.assertion names
 key new prints a new random key, for the variable that cache.shared names;
@@ -67,8 +69,13 @@ fn run(arguments: &[&str]) -> Result<String, Stop> {
     match arguments {
         ["--help" | "-h"] => Ok(USAGE.into()),
         ["--version" | "-V"] => Ok(format!("meshgate {}\n", env!("CARGO_PKG_VERSION"))),
-        ["check", file] if is_file(file) => check(file),
-        ["build", file] if is_file(file) => build(file).map(|policy| policy + "\n"),
+        ["check", file] if is_file(file) => check(file, None),
+        ["check", file, "--into", bootstrap] | ["check", "--into", bootstrap, file]
+            if is_file(file) && is_file(bootstrap) =>
+        {
+            check(file, Some(bootstrap))
+        }
+        ["build", file] if is_file(file) => build(file, &read(file)?).map(|policy| policy + "\n"),
         ["build", file, "--into", bootstrap] | ["build", "--into", bootstrap, file]
             if is_file(file) && is_file(bootstrap) =>
         {
@@ -89,28 +96,45 @@ fn is_file(argument: &str) -> bool {
     argument == "-" || !argument.starts_with('-')
 }
 
-fn check(file: &str) -> Result<String, Stop> {
-    let parsed = yaml::parse(&read(file)?).map_err(|faults| listed(file, &faults))?;
-    warn(file, &parsed);
+fn check(file: &str, bootstrap: Option<&str>) -> Result<String, Stop> {
+    one_is_a_file(file, bootstrap)?;
+    let text = read(file)?;
+    let parsed = yaml::parse(&text).map_err(|faults| listed(file, &faults))?;
+    warn(file, &parsed.warnings);
+    if let Some(bootstrap) = bootstrap {
+        let into = read(bootstrap)?;
+        warn_of_clusters((file, &text), (bootstrap, &into))?;
+    }
     Ok(format!("{file}: {}\n", summary(&parsed.policy)))
 }
 
-fn build(file: &str) -> Result<String, Stop> {
-    let text = read(file)?;
-    let parsed = yaml::parse(&text).map_err(|faults| listed(file, &faults))?;
-    warn(file, &parsed);
-    yaml::to_json(&text).map_err(|faults| listed(file, &faults))
+fn build(file: &str, text: &str) -> Result<String, Stop> {
+    let parsed = yaml::parse(text).map_err(|faults| listed(file, &faults))?;
+    warn(file, &parsed.warnings);
+    yaml::to_json(text).map_err(|faults| listed(file, &faults))
 }
 
 fn build_into(file: &str, bootstrap: &str) -> Result<String, Stop> {
-    if file == "-" && bootstrap == "-" {
-        return Err(Stop::Usage("standard input can be one of the two".into()));
+    one_is_a_file(file, Some(bootstrap))?;
+    let text = read(file)?;
+    let policy = build(file, &text)?;
+    let into = read(bootstrap)?;
+    let built = yaml::bootstrap(&into, &policy).map_err(|faults| listed(bootstrap, &faults))?;
+    warn_of_clusters((file, &text), (bootstrap, &into))?;
+    Ok(built + "\n")
+}
+
+fn one_is_a_file(file: &str, bootstrap: Option<&str>) -> Result<(), Stop> {
+    match (file, bootstrap) {
+        ("-", Some("-")) => Err(Stop::Usage("standard input can be one of the two".into())),
+        _ => Ok(()),
     }
-    let policy = build(file)?;
-    let built = yaml::bootstrap(&read(bootstrap)?, &policy);
-    built
-        .map(|json| json + "\n")
-        .map_err(|faults| listed(bootstrap, &faults))
+}
+
+fn warn_of_clusters(policy: (&str, &str), bootstrap: (&str, &str)) -> Result<(), Stop> {
+    let unknown = yaml::unknown_clusters(policy.1, bootstrap.1).map_err(|faults| listed(bootstrap.0, &faults))?;
+    warn(policy.0, &unknown);
+    Ok(())
 }
 
 fn new_key() -> Result<String, Stop> {
@@ -120,7 +144,7 @@ fn new_key() -> Result<String, Stop> {
 
 fn jwks(file: &str) -> Result<String, Stop> {
     let parsed = yaml::parse(&read(file)?).map_err(|faults| listed(file, &faults))?;
-    warn(file, &parsed);
+    warn(file, &parsed.warnings);
     match config::signing(&parsed.policy, environment).map_err(|faults| listed(file, &faults))? {
         Some(assertions) => Ok(assertions.jwks() + "\n"),
         None => Err(Stop::Faults(vec![format!("{file}: there is no identity.assertion")])),
@@ -158,8 +182,8 @@ fn summary(policy: &Policy) -> String {
     format!("fine: {rules} rules, {asking} authenticate, {public} public, {refusing} refuse")
 }
 
-fn warn(file: &str, parsed: &Parsed) {
-    for warning in &parsed.warnings {
+fn warn(file: &str, warnings: &[Fault]) {
+    for warning in warnings {
         complain(&format!("{}warning: {warning}", place(file, warning)));
     }
 }

@@ -6,15 +6,23 @@ mod scalar;
 use super::fault::{Fault, Faults, Mark};
 use super::node::{Entry, MAX_DEPTH, Node, TOO_DEEP, Value, quoted};
 use super::sink::{Sink, duplicates};
-use super::{Parsed, document, json, within_limit, write};
+use super::{Parsed, advice, document, json, within_limit, write};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
 /// The text in a bootstrap that stands for the policy.
 pub const PLACEHOLDER: &str = "${MESHGATE_POLICY}";
 
-/// As [`super::parse`], from YAML; faults know their lines.
+/// As [`super::parse`], from YAML; faults know their lines, and what is likely a mistake is a warning.
 pub fn parse(text: &str) -> Result<Parsed, Faults> {
-    document::read(&read(text)?)
+    let root = read(text)?;
+    let mut parsed = document::read(&root)?;
+    parsed.warnings.extend(advice::of(&root, &parsed.policy));
+    Ok(parsed)
+}
+
+/// Each cluster that the policy names and this bootstrap of Envoy's does not have.
+pub fn unknown_clusters(policy: &str, bootstrap: &str) -> Result<Vec<Fault>, Faults> {
+    Ok(advice::unknown_clusters(&read(policy)?, &read(bootstrap)?))
 }
 
 /// One JSON document, compact, keys in their order: the same text gives the same bytes.

@@ -4,7 +4,6 @@ use super::ffi::HostError;
 use super::log::{self, entry};
 use super::metrics::Counter;
 use super::{ffi, host};
-use crate::authn::callout::CalloutFailure;
 use crate::decide::{Record, Used, request_id};
 use crate::denial::Outcome;
 use crate::header::Headers;
@@ -122,12 +121,9 @@ pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record:
         counters.count(Family::Shadow, Some(rule), *outcome);
     }
     set_state(&policy.log.access, record);
-    let level = match record.failure {
-        // A caller who is slow to send its body looks the same, and could fill the log with errors.
-        // One outage is told by those who met it, not by everyone whom it kept out.
-        Some(CalloutFailure::BodyUnseen | CalloutFailure::BreakerOpen { .. } | CalloutFailure::TooManyWaiting)
-        | None => Level::Info,
-        Some(_) => Level::Error,
+    let level = match record.is_error() {
+        true => Level::Error,
+        false => Level::Info,
     };
     if log::enabled(level) {
         write_line(policy, headers, record, started_ns, level);
@@ -159,11 +155,7 @@ fn set_state(access: &AccessFields, record: &Record) {
 }
 
 fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u64, level: Level) {
-    let message = match record.failure {
-        Some(failure) => failure.detail(),
-        None => record.outcome.word().into(),
-    };
-    let mut line = entry!(level, &message);
+    let mut line = entry!(level, &record.message());
     line.string("request_id", &request_id(headers));
     line.string("trace_id", &trace_id(headers));
     line.string("username", record.subject.as_deref().unwrap_or_default());
@@ -176,6 +168,9 @@ fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u
     line.raw("duration_ms", &format!("{}.{:03}", spent_us / 1000, spent_us % 1000));
     if let Some(authenticator) = &record.authenticator {
         line.string("authenticator", authenticator);
+    }
+    if let Some(cluster) = in_vain(policy, record) {
+        line.string("cluster", cluster);
     }
     if record.used != Used::Nothing {
         line.string("answer", record.used.word());
@@ -194,6 +189,13 @@ fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u
         line.string("shadow", &shadows.collect::<Vec<_>>().join(","));
     }
     line.write();
+}
+
+/// The cluster of the service that could not be asked.
+fn in_vain<'p>(policy: &'p Policy, record: &Record) -> Option<&'p str> {
+    let asked = record.failure.and(record.authenticator.as_ref())?;
+    let known = policy.authenticators.iter().find(|known| known.name == *asked)?;
+    Some(&known.callout()?.cluster)
 }
 
 /// W3C Trace Context's, or B3's.

@@ -26,6 +26,7 @@ mod gates;
 mod log;
 mod memory;
 mod modes;
+mod peers;
 mod policy;
 mod rates;
 mod refusals;

@@ -11,6 +11,7 @@ pub mod gate;
 pub mod message;
 pub mod probe;
 pub mod stub;
+pub mod tls;
 pub mod wait;
 pub mod wrk;
 
