@@ -8,6 +8,7 @@ mod support;
 mod mint;
 mod policies;
 mod seen;
+mod shipped;
 
 mod assertion;
 mod hostile;
@@ -26,6 +27,7 @@ mod gates;
 mod log;
 mod memory;
 mod modes;
+mod numbers;
 mod policy;
 mod rates;
 mod refusals;

@@ -1,0 +1,150 @@
+//! The numbers of envoy/envoy.yaml, from what clients and instances see.
+
+mod ejected;
+mod limits;
+
+use crate::shipped::{Shipped, auth, by};
+use crate::support::{Envoy, Latch, Received, Reply, Response, Stub, all_at_once, get, h1, until};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The shipped Envoy before these instances.
+struct Site {
+    envoy: Envoy,
+    instances: Vec<Stub>,
+    _auth: Stub,
+}
+
+impl Site {
+    /// Each instance names itself by its place in the list.
+    fn of(cluster: &str, count: usize) -> Self {
+        let instances: Vec<Stub> = (0..count).map(|i| Stub::start(move |_| named(i))).collect();
+        let addresses: Vec<_> = instances.iter().map(Stub::addr).collect();
+        let auth = auth();
+        Self {
+            envoy: Shipped::new()
+                .at("auth", &[auth.addr()])
+                .at(cluster, &addresses)
+                .start(),
+            instances,
+            _auth: auth,
+        }
+    }
+
+    fn send(&self, request: &crate::support::Request) -> Response {
+        h1(self.envoy.listener("edge")).send(request)
+    }
+
+    /// Which instance answers.
+    #[track_caller]
+    fn who(&self, request: &crate::support::Request) -> usize {
+        let answer = self.send(request);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let name = answer.headers.text("x-instance").expect("an instance answered");
+        name.parse().expect("a number")
+    }
+}
+
+fn named(instance: usize) -> Reply {
+    Reply::ok().header("x-instance", instance.to_string())
+}
+
+/// Callers of a business service are spread, and each stays; what a client writes into the header moves nobody.
+#[test]
+fn the_same_caller_meets_the_same_instance() {
+    const CALLERS: usize = 24;
+    let site = Site::of("upstream", 4);
+    let names: Vec<String> = (0..CALLERS).map(|i| format!("caller-{i}")).collect();
+    let homes: BTreeMap<&str, usize> = names
+        .iter()
+        .map(|n| (n.as_str(), site.who(&by(n, "/orders/1"))))
+        .collect();
+    let used: std::collections::BTreeSet<_> = homes.values().collect();
+    assert!(used.len() > 1, "all callers at one instance: {homes:?}");
+    for (caller, home) in &homes {
+        for path in ["/orders/2", "/orders/3"] {
+            assert_eq!(site.who(&by(caller, path)), *home, "{caller} at {path}");
+        }
+        for (spelling, other) in [
+            ("x-user-id", "caller-0"),
+            ("X-User-ID", "caller-1"),
+            ("x-user-id", "caller-2"),
+        ] {
+            let forged = by(caller, "/orders/4").header(spelling, other);
+            assert_eq!(site.who(&forged), *home, "{caller} as {other}");
+        }
+    }
+    // Nobody is told apart by address, and all come from one.
+    let public = get("/public/x").host("localhost");
+    let home = site.who(&public);
+    for name in &names {
+        let forged = public.clone().header("x-user-id", name);
+        assert_eq!(site.who(&forged), home, "nobody as {name}");
+    }
+}
+
+/// Where the hash leads again and again, a second try still goes to somebody else.
+#[test]
+fn a_retry_goes_to_another_instance() {
+    let auth = auth();
+    let instances: Vec<Stub> = (0..3).map(|i| Stub::start(move |_| named(i))).collect();
+    let addresses: Vec<_> = instances.iter().map(Stub::addr).collect();
+    let mut shipped = Shipped::new().at("auth", &[auth.addr()]).at("upstream", &addresses);
+    let policy = &mut shipped.hcm()["route_config"]["virtual_hosts"][0]["retry_policy"];
+    policy["retry_on"] = serde_json::json!("5xx");
+    let site = Site {
+        envoy: shipped.start(),
+        instances,
+        _auth: auth,
+    };
+    let home = site.who(&by("ann", "/orders/1"));
+    site.instances[home].answer(|_| Reply::status(503));
+    // Two errors in a row do not eject.
+    for tries in 2..=3 {
+        assert_ne!(site.who(&by("ann", "/orders/1")), home);
+        assert_eq!(site.instances[home].count(), tries);
+    }
+}
+
+/// While one of two instances of a base service is busy, the other one gets more than its half: one in four goes to
+/// the busy one (both draws hit it). With turns it would be one in two.
+#[test]
+fn the_less_busy_instance_gets_more() {
+    const BUSY: usize = 5;
+    const REQUESTS: usize = 400;
+    let site = Site::of("catalog", 2);
+    let go_on = Latch::new();
+    let held = go_on.clone();
+    site.instances[0].answer(move |request: &Received| {
+        if request.path() == "/catalog/slow" {
+            held.wait(crate::support::LONG);
+        }
+        named(0)
+    });
+    let edge = site.envoy.listener("edge");
+    let slow = || {
+        site.instances[0]
+            .received()
+            .iter()
+            .filter(|r| r.path() == "/catalog/slow")
+            .count()
+    };
+    let mut waiting = Vec::new();
+    while slow() < BUSY {
+        let before = site.instances.iter().map(Stub::count).sum::<usize>();
+        waiting.push(h1(edge).start(&by("ann", "/catalog/slow")).expect("sent"));
+        until("an instance to get it", crate::support::SHORT, || {
+            (site.instances.iter().map(Stub::count).sum::<usize>() > before).then_some(())
+        });
+    }
+    let mut at_busy = 0;
+    for _ in 0..REQUESTS {
+        at_busy += usize::from(site.who(&by("ann", "/catalog/quick")) == 0);
+    }
+    go_on.open();
+    for one in waiting {
+        assert_eq!(one.response().expect("an answer").status, 200);
+    }
+    // 100 of 400 with a deviation of 9, against 200.
+    assert!(at_busy < 150, "{at_busy} of {REQUESTS} went to the busy instance");
+}
