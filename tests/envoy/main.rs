@@ -29,6 +29,7 @@ mod memory;
 mod modes;
 mod numbers;
 mod policy;
+mod ratelimit;
 mod rates;
 mod refusals;
 mod shared;
