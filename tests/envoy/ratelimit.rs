@@ -5,18 +5,17 @@ mod service;
 use crate::policies;
 use crate::shipped::{Shipped, auth, by, read};
 use crate::support::client::Connection;
+use crate::support::gate::merge;
 use crate::support::{Envoy, Request, Response, Stub, dead_port, get, h1};
 use serde_json::{Value, json};
 use service::Service;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The shipped Envoy with the parts of envoy/ratelimit/envoy.yaml where their comments put them; `endpoint` is the
-/// service's address.
-fn limited(auth: &Stub, upstream: &Stub, endpoint: Value, patience: Option<&str>) -> Envoy {
+/// service's address, and `more` is laid over the filter.
+fn limited(auth: &Stub, upstream: &Stub, endpoint: Value, more: Value) -> Envoy {
     let mut parts: Value = serde_json::from_str(&policies::json(&read("envoy/ratelimit/envoy.yaml"))).expect("JSON");
-    if let Some(patience) = patience {
-        parts["http_filter"]["typed_config"]["timeout"] = json!(patience);
-    }
+    merge(&mut parts["http_filter"]["typed_config"], more);
     // A socket in the file system has no name to look up.
     parts["cluster"]["type"] = json!("STATIC");
     parts["cluster"]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = endpoint;
@@ -32,6 +31,11 @@ fn limited(auth: &Stub, upstream: &Stub, endpoint: Value, patience: Option<&str>
         .expect("clusters");
     clusters.push(parts["cluster"].clone());
     shipped.start()
+}
+
+/// The shipped 0.1 s, and the way on after it, are not for a busy machine: the count would be short.
+fn patient() -> Value {
+    json!({"timeout": "10s"})
 }
 
 /// The number behind a key of envoy/ratelimit/config/meshgate.yaml.
@@ -105,13 +109,12 @@ fn one_limit_over_two_proxies() {
     const MORE: usize = 20;
     let service = Service::start();
     let (auth, upstream) = (auth(), Stub::echo());
-    // The shipped 0.1 s and the way on after it are not for a busy machine: the count would be short.
-    let proxy = || limited(&auth, &upstream, service.address(), Some("10s"));
+    let proxy = || limited(&auth, &upstream, service.address(), patient());
     let proxies = [proxy(), proxy()];
     let caller = budget("caller", None);
 
     // Two proxies, one budget; then nothing helps but the next minute, least of all another's name.
-    let (spent, forged, other, remaining) = within_a_minute(|n| {
+    let (spent, forged, refused, remaining) = within_a_minute(|n| {
         let mut pair = Pair::to(&proxies);
         let (ann, bob) = (format!("ann-{n}"), format!("bob-{n}"));
         let spent = pair.send(caller + MORE, |_| by(&ann, "/orders/1"));
@@ -119,15 +122,24 @@ fn one_limit_over_two_proxies() {
         let forged = pair.send(MORE, |i| {
             by(&ann, "/orders/1").header("x-user-id", [&bob, "new"][i / 2 % 2])
         });
+        let refused = pair.once(0, &by(&ann, "/orders/1"));
         let answer = pair.once(1, &by(&bob, "/orders/1"));
-        (spent, forged, answer.status, [before, left(&answer)])
+        (spent, forged, refused, [before, left(&answer)])
     });
+    // The refusal is Envoy's, behind a filter that had allowed it.
+    let [first, _] = &proxies;
+    assert!(first.stat("cluster.upstream.ratelimit.over_limit") > Some(0));
+    let refusal = first.wait_for_log(r#""status":429"#);
+    for part in [r#""flags":"RL""#, r#""outcome":"allowed""#] {
+        assert!(refusal.contains(part), "{refusal}");
+    }
     assert_eq!(passed(&spent), caller);
     for statuses in &spent {
         assert!(statuses.ends_with(&[429; MORE / 2]), "{statuses:?}");
     }
     assert_eq!(forged, [[429; MORE / 2], [429; MORE / 2]]);
-    assert_eq!((other, remaining), (200, [caller - 1, caller - 2]));
+    assert_eq!(remaining, [caller - 1, caller - 2]);
+    assert_eq!(refused.headers.text("x-envoy-ratelimited").as_deref(), Some("true"));
 }
 
 /// All callers of a tenant together, and who is nobody by address, whatever name is forged.
@@ -135,7 +147,7 @@ fn one_limit_over_two_proxies() {
 fn tenants_and_strangers() {
     let service = Service::start();
     let (auth, upstream) = (auth(), Stub::echo());
-    let proxy = || limited(&auth, &upstream, service.address(), Some("10s"));
+    let proxy = || limited(&auth, &upstream, service.address(), patient());
     let proxies = [proxy(), proxy()];
     let (trial, stranger) = (budget("tenant", Some("trial")), budget("stranger", None));
 
@@ -155,14 +167,18 @@ fn tenants_and_strangers() {
     assert_eq!(remaining, [1, 2, 3, 4].map(|n| stranger - n));
 }
 
-/// While the service is down, requests go on.
+/// While the service is down, requests go on, unless the filter is told otherwise.
 #[test]
 fn a_service_that_is_down_limits_nobody() {
     let (auth, upstream, dead) = (auth(), Stub::echo(), dead_port());
     let address = json!({"socket_address": {"address": "127.0.0.1", "port_value": dead.addr().port()}});
-    let envoy = limited(&auth, &upstream, address, None);
+    let envoy = limited(&auth, &upstream, address.clone(), json!({}));
     let answer = h1(envoy.listener("edge")).send(&by("ann", "/orders/1"));
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(upstream.last().header("x-user-id").as_deref(), Some("ann"));
     assert_eq!(envoy.stat("cluster.upstream.ratelimit.failure_mode_allowed"), Some(1));
+
+    let envoy = limited(&auth, &upstream, address, json!({"failure_mode_deny": true}));
+    let answer = h1(envoy.listener("edge")).send(&by("ann", "/orders/1"));
+    assert_eq!((answer.status, upstream.count()), (500, 1));
 }

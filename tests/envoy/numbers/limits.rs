@@ -54,23 +54,27 @@ fn two_requests_per_connection() {
     }
 }
 
-/// An instance that takes no connection is given up after half a second.
+/// An instance that takes no connection is given up after half a second. The fastest of some tries counts: the others
+/// may have met a busy machine.
 #[test]
 fn half_a_second_to_connect() {
+    const TRIES: usize = 4;
     let deaf = Deaf::new();
     let auth = auth();
     for (cluster, path) in [("upstream", "/orders/1"), ("catalog", "/catalog/1")] {
         let shipped = Shipped::new().at("auth", &[auth.addr()]).at(cluster, &[deaf.addr]);
         let envoy = shipped.start();
-        let begin = Instant::now();
-        let answer = h1(envoy.listener("edge")).send(&by("ann", path));
-        let took = begin.elapsed();
-        assert_eq!(answer.status, 503, "{cluster}");
+        let once = || {
+            let begin = Instant::now();
+            let answer = h1(envoy.listener("edge")).send(&by("ann", path));
+            assert_eq!(answer.status, 503, "{cluster}");
+            begin.elapsed()
+        };
+        let took = (0..TRIES).map(|_| once()).min().expect("some tries");
         assert!(took >= Duration::from_millis(490), "{cluster}: {took:?}");
-        // The route's own timeout would be 15 s, and 504.
-        assert!(took < Duration::from_secs(8), "{cluster}: {took:?}");
+        assert!(took < Duration::from_millis(900), "{cluster}: {took:?}");
         let given_up = envoy.stat(&format!("cluster.{cluster}.upstream_cx_connect_timeout"));
-        assert!(given_up.unwrap_or_default() >= 1, "{cluster}: {given_up:?}");
+        assert!(given_up >= Some(TRIES as u64), "{cluster}: {given_up:?}");
     }
 }
 
