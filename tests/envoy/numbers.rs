@@ -8,27 +8,44 @@ use crate::support::{Envoy, Latch, Received, Reply, Response, Stub, all_at_once,
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The shipped Envoy before these instances.
+/// The shipped Envoy before so many instances of a business and of a base service.
 struct Site {
     envoy: Envoy,
-    instances: Vec<Stub>,
+    business: Vec<Stub>,
+    base: Vec<Stub>,
     _auth: Stub,
 }
 
 impl Site {
-    /// Each instance names itself by its place in the list.
-    fn of(cluster: &str, count: usize) -> Self {
-        let instances: Vec<Stub> = (0..count).map(|i| Stub::start(move |_| named(i))).collect();
-        let addresses: Vec<_> = instances.iter().map(Stub::addr).collect();
-        let auth = auth();
+    fn of(business: usize, base: usize) -> Self {
+        Self::with(Shipped::new(), business, base)
+    }
+
+    fn with(shipped: Shipped, business: usize, base: usize) -> Self {
+        // Each instance names itself by its place in the list.
+        let some = |count| {
+            (0..count)
+                .map(|i| Stub::start(move |_| named(i)))
+                .collect::<Vec<Stub>>()
+        };
+        let addresses = |stubs: &[Stub]| stubs.iter().map(Stub::addr).collect::<Vec<_>>();
+        let (business, base, auth) = (some(business), some(base), auth());
+        let shipped = shipped.at("auth", &[auth.addr()]);
+        let shipped = shipped
+            .at("upstream", &addresses(&business))
+            .at("catalog", &addresses(&base));
         Self {
-            envoy: Shipped::new()
-                .at("auth", &[auth.addr()])
-                .at(cluster, &addresses)
-                .start(),
-            instances,
+            envoy: shipped.start(),
+            business,
+            base,
             _auth: auth,
         }
+    }
+
+    /// The first instance of each: cluster, path, stub.
+    fn each(&self) -> [(&str, &str, &Stub); 2] {
+        let [business, base] = [&self.business[0], &self.base[0]];
+        [("upstream", "/orders/1", business), ("catalog", "/catalog/1", base)]
     }
 
     fn send(&self, request: &crate::support::Request) -> Response {
@@ -53,7 +70,7 @@ fn named(instance: usize) -> Reply {
 #[test]
 fn the_same_caller_meets_the_same_instance() {
     const CALLERS: usize = 24;
-    let site = Site::of("upstream", 4);
+    let site = Site::of(4, 0);
     let names: Vec<String> = (0..CALLERS).map(|i| format!("caller-{i}")).collect();
     let homes: BTreeMap<&str, usize> = names
         .iter()
@@ -86,23 +103,16 @@ fn the_same_caller_meets_the_same_instance() {
 /// Where the hash leads again and again, a second try still goes to somebody else.
 #[test]
 fn a_retry_goes_to_another_instance() {
-    let auth = auth();
-    let instances: Vec<Stub> = (0..3).map(|i| Stub::start(move |_| named(i))).collect();
-    let addresses: Vec<_> = instances.iter().map(Stub::addr).collect();
-    let mut shipped = Shipped::new().at("auth", &[auth.addr()]).at("upstream", &addresses);
+    let mut shipped = Shipped::new();
     let policy = &mut shipped.hcm()["route_config"]["virtual_hosts"][0]["retry_policy"];
     policy["retry_on"] = serde_json::json!("5xx");
-    let site = Site {
-        envoy: shipped.start(),
-        instances,
-        _auth: auth,
-    };
+    let site = Site::with(shipped, 3, 0);
     let home = site.who(&by("ann", "/orders/1"));
-    site.instances[home].answer(|_| Reply::status(503));
+    site.business[home].answer(|_| Reply::status(503));
     // Two errors in a row do not eject.
     for tries in 2..=3 {
         assert_ne!(site.who(&by("ann", "/orders/1")), home);
-        assert_eq!(site.instances[home].count(), tries);
+        assert_eq!(site.business[home].count(), tries);
     }
 }
 
@@ -112,10 +122,10 @@ fn a_retry_goes_to_another_instance() {
 fn the_less_busy_instance_gets_more() {
     const BUSY: usize = 5;
     const REQUESTS: usize = 400;
-    let site = Site::of("catalog", 2);
+    let site = Site::of(0, 2);
     let go_on = Latch::new();
     let held = go_on.clone();
-    site.instances[0].answer(move |request: &Received| {
+    site.base[0].answer(move |request: &Received| {
         if request.path() == "/catalog/slow" {
             held.wait(crate::support::LONG);
         }
@@ -123,7 +133,7 @@ fn the_less_busy_instance_gets_more() {
     });
     let edge = site.envoy.listener("edge");
     let slow = || {
-        site.instances[0]
+        site.base[0]
             .received()
             .iter()
             .filter(|r| r.path() == "/catalog/slow")
@@ -131,10 +141,10 @@ fn the_less_busy_instance_gets_more() {
     };
     let mut waiting = Vec::new();
     while slow() < BUSY {
-        let before = site.instances.iter().map(Stub::count).sum::<usize>();
+        let before = site.base.iter().map(Stub::count).sum::<usize>();
         waiting.push(h1(edge).start(&by("ann", "/catalog/slow")).expect("sent"));
         until("an instance to get it", crate::support::SHORT, || {
-            (site.instances.iter().map(Stub::count).sum::<usize>() > before).then_some(())
+            (site.base.iter().map(Stub::count).sum::<usize>() > before).then_some(())
         });
     }
     let mut at_busy = 0;

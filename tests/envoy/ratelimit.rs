@@ -106,16 +106,20 @@ fn passed(statuses: &[Vec<u16>; 2]) -> usize {
 
 #[test]
 fn one_limit_over_two_proxies() {
-    const MORE: usize = 20;
     let service = Service::start();
     let (auth, upstream) = (auth(), Stub::echo());
     let proxy = || limited(&auth, &upstream, service.address(), patient());
     let proxies = [proxy(), proxy()];
-    let caller = budget("caller", None);
+    callers(&proxies);
+    tenants_and_strangers(&proxies);
+}
 
-    // Two proxies, one budget; then nothing helps but the next minute, least of all another's name.
+/// Two proxies, one budget; then nothing helps but the next minute, least of all another's name.
+fn callers(proxies: &[Envoy; 2]) {
+    const MORE: usize = 20;
+    let caller = budget("caller", None);
     let (spent, forged, refused, remaining) = within_a_minute(|n| {
-        let mut pair = Pair::to(&proxies);
+        let mut pair = Pair::to(proxies);
         let (ann, bob) = (format!("ann-{n}"), format!("bob-{n}"));
         let spent = pair.send(caller + MORE, |_| by(&ann, "/orders/1"));
         let before = left(&pair.once(0, &by(&bob, "/orders/1")));
@@ -127,7 +131,7 @@ fn one_limit_over_two_proxies() {
         (spent, forged, refused, [before, left(&answer)])
     });
     // The refusal is Envoy's, behind a filter that had allowed it.
-    let [first, _] = &proxies;
+    let [first, _] = proxies;
     assert!(first.stat("cluster.upstream.ratelimit.over_limit") > Some(0));
     let refusal = first.wait_for_log(r#""status":429"#);
     for part in [r#""flags":"RL""#, r#""outcome":"allowed""#] {
@@ -143,17 +147,12 @@ fn one_limit_over_two_proxies() {
 }
 
 /// All callers of a tenant together, and who is nobody by address, whatever name is forged.
-#[test]
-fn tenants_and_strangers() {
-    let service = Service::start();
-    let (auth, upstream) = (auth(), Stub::echo());
-    let proxy = || limited(&auth, &upstream, service.address(), patient());
-    let proxies = [proxy(), proxy()];
+fn tenants_and_strangers(proxies: &[Envoy; 2]) {
     let (trial, stranger) = (budget("tenant", Some("trial")), budget("stranger", None));
 
     // What counts is the proxy's and not the try's: a second try has a minute of its own.
     let (tenant, remaining) = within_a_minute(|_| {
-        let mut pair = Pair::to(&proxies);
+        let mut pair = Pair::to(proxies);
         let tenant = pair.send(trial + 10, |i| {
             by(&format!("caller-{}@trial", i % 7), "/orders/1").header("x-tenant-id", "acme")
         });

@@ -14,11 +14,11 @@ fn post(caller: &str) -> Request {
 /// as the first. The only instance is never ejected.
 #[test]
 fn an_instance_that_fails_three_times_is_out_for_30_s() {
-    let site = Site::of("upstream", 3);
+    let site = Site::of(3, 1);
     let home = site.who(&post("ann"));
-    let fails = &site.instances[home];
-    let alone = Site::of("upstream", 1);
-    alone.instances[0].answer(|_| Reply::status(503));
+    let fails = &site.business[home];
+    let [(_, _, _), (_, path, alone)] = site.each();
+    alone.answer(|_| Reply::status(503));
 
     // Two errors, an answer, two errors: not three in a row.
     for status in [500, 500, 200, 503, 503, 200] {
@@ -27,13 +27,16 @@ fn an_instance_that_fails_three_times_is_out_for_30_s() {
     }
     let out = eject(&site, home);
     for _ in 0..6 {
-        assert_eq!(alone.send(&post("ann")).status, 503);
+        assert_eq!(
+            site.send(&Request {
+                target: path.into(),
+                ..post("ann")
+            })
+            .status,
+            503
+        );
     }
-    assert_eq!(
-        alone.instances[0].count(),
-        6,
-        "the only instance is asked whatever it answers"
-    );
+    assert_eq!(alone.count(), 6, "the only instance is asked whatever it answers");
     back(&site, home, out);
     // Ejections in a row are where Envoy would double the time. Not waited for: its length stands in the config.
     eject(&site, home);
@@ -44,7 +47,7 @@ fn an_instance_that_fails_three_times_is_out_for_30_s() {
 
 /// Two errors are borne, the third ejects. The moment before it.
 fn eject(site: &Site, home: usize) -> Instant {
-    let fails = &site.instances[home];
+    let fails = &site.business[home];
     fails.answer(|_| Reply::status(503));
     let before = ejections(site);
     for _ in 0..2 {
@@ -70,7 +73,7 @@ fn eject(site: &Site, home: usize) -> Instant {
 
 /// Well again, but asked only after 30 s, and at most one interval later.
 fn back(site: &Site, home: usize, out: Instant) {
-    site.instances[home].answer(move |_| named(home));
+    site.business[home].answer(move |_| named(home));
     let at = until("the instance to be back", LONG, || {
         (site.who(&post("ann")) == home).then(Instant::now)
     });

@@ -9,15 +9,15 @@ use std::time::Instant;
 #[test]
 fn at_most_ten_at_once() {
     const REQUESTS: usize = 14;
-    for (cluster, path) in [("upstream", "/orders/1"), ("catalog", "/catalog/1")] {
-        let site = Site::of(cluster, 1);
+    let site = Site::of(1, 1);
+    for (cluster, path, instance) in site.each() {
         let (go_on, now, most) = (
             Latch::new(),
             Arc::new(AtomicUsize::new(0)),
             Arc::new(AtomicUsize::new(0)),
         );
         let (held, busy, top) = (go_on.clone(), now.clone(), most.clone());
-        site.instances[0].answer(move |_| {
+        instance.answer(move |_| {
             top.fetch_max(busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             held.wait(LONG);
             busy.fetch_sub(1, Ordering::SeqCst);
@@ -28,8 +28,8 @@ fn at_most_ten_at_once() {
             let waiting = format!("cluster.{cluster}.upstream_rq_pending_active");
             site.envoy
                 .wait_for_stat(&waiting, |n| n == (REQUESTS - 10) as u64, SHORT);
-            site.instances[0].wait_for(10);
-            assert_eq!(site.instances[0].count(), 10);
+            instance.wait_for(10);
+            assert_eq!(instance.count(), 10);
             go_on.open();
             assert_eq!(all.join().expect("answers"), [200; REQUESTS]);
         });
@@ -40,12 +40,12 @@ fn at_most_ten_at_once() {
 /// The second answer ends a connection.
 #[test]
 fn two_requests_per_connection() {
-    for (cluster, path) in [("upstream", "/orders/1"), ("catalog", "/catalog/1")] {
-        let site = Site::of(cluster, 1);
+    let site = Site::of(1, 1);
+    for (_, path, instance) in site.each() {
         for _ in 0..8 {
             site.who(&by("ann", path));
         }
-        let received = site.instances[0].received();
+        let received = instance.received();
         let mut per_connection = BTreeMap::new();
         for one in &received {
             *per_connection.entry(one.connection).or_insert(0) += 1;
@@ -61,9 +61,9 @@ fn half_a_second_to_connect() {
     const TRIES: usize = 4;
     let deaf = Deaf::new();
     let auth = auth();
+    let shipped = Shipped::new().at("auth", &[auth.addr()]);
+    let envoy = shipped.at("upstream", &[deaf.addr]).at("catalog", &[deaf.addr]).start();
     for (cluster, path) in [("upstream", "/orders/1"), ("catalog", "/catalog/1")] {
-        let shipped = Shipped::new().at("auth", &[auth.addr()]).at(cluster, &[deaf.addr]);
-        let envoy = shipped.start();
         let once = || {
             let begin = Instant::now();
             let answer = h1(envoy.listener("edge")).send(&by("ann", path));
