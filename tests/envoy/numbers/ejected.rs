@@ -37,6 +37,9 @@ fn an_instance_that_fails_three_times_is_out_for_30_s() {
         );
     }
     assert_eq!(alone.count(), 6, "the only instance is asked whatever it answers");
+    let outliers = site.envoy.stats("cluster.catalog.outlier_detection.");
+    assert_eq!(outliers["cluster.catalog.outlier_detection.ejections_active"], 0);
+    assert!(outliers["cluster.catalog.outlier_detection.ejections_overflow"] > 0);
     back(&site, home, out);
     // Ejections in a row are where Envoy would double the time. Not waited for: its length stands in the config.
     eject(&site, home);
