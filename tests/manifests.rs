@@ -15,7 +15,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 fn documents(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let json = |text| yaml::to_json(text).unwrap_or_else(|faults| panic!("{}: {faults}", path.display()));
-    let documents = text.split("\n---\n").map(|text| json(text));
+    let documents = text.split("\n---\n").map(json);
     documents
         .map(|text| serde_json::from_str(&text).expect("JSON"))
         .collect()
@@ -116,6 +116,11 @@ fn both_kinds_have_the_same_numbers() {
     };
     let balancing = ["name", "lb_policy", "ring_hash_lb_config", "load_assignment"];
     let (base, business) = (cluster(&envoy, "catalog"), cluster(&envoy, "upstream"));
+    // The auth service is a base service, with limits of its own.
+    let auth = cluster(&envoy, "auth");
+    for field in ["lb_policy", "connect_timeout", "outlier_detection"] {
+        assert_eq!(auth[field], base[field], "{field}");
+    }
     assert_eq!(without(base.clone(), &balancing), without(business.clone(), &balancing));
 
     let [base, business] =

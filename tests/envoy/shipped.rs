@@ -6,7 +6,8 @@ use meshgate::config::yaml;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
-pub struct Shipped(pub Value);
+/// A bootstrap, and how Envoy is started with it.
+pub struct Shipped(pub Value, pub Options);
 
 impl Shipped {
     /// Addresses, ports and the path of the module are this machine's; the rest is as in the files.
@@ -16,7 +17,7 @@ impl Shipped {
         let mut bootstrap: Value = serde_json::from_str(&built).expect("JSON");
         // The harness has its own.
         bootstrap.as_object_mut().expect("an object").remove("admin");
-        let mut shipped = Self(bootstrap);
+        let mut shipped = Self(bootstrap, Options::new());
         shipped.0["static_resources"]["listeners"][0]["address"]["socket_address"] =
             json!({"address": "127.0.0.1", "port_value": 0});
         let module = std::env::var("MESHGATE_WASM").expect("MESHGATE_WASM: run `make test`");
@@ -30,6 +31,12 @@ impl Shipped {
         &mut self.0["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     }
 
+    pub fn cluster(&mut self, name: &str) -> &mut Value {
+        let all = self.0["static_resources"]["clusters"].as_array_mut().expect("clusters");
+        let found = all.iter_mut().find(|c| c["name"] == name);
+        found.expect("a cluster of envoy.yaml")
+    }
+
     /// The instances of a cluster.
     pub fn at(mut self, cluster: &str, instances: &[SocketAddr]) -> Self {
         let endpoints = instances.iter().map(|addr| {
@@ -37,11 +44,7 @@ impl Shipped {
                 {"address": addr.ip().to_string(), "port_value": addr.port()}}}})
         });
         let endpoints: Vec<Value> = endpoints.collect();
-        let mut all = self.0["static_resources"]["clusters"]
-            .as_array_mut()
-            .expect("clusters")
-            .iter_mut();
-        let found = all.find(|c| c["name"] == cluster).expect("a cluster of envoy.yaml");
+        let found = self.cluster(cluster);
         found["load_assignment"]["endpoints"][0]["lb_endpoints"] = json!(endpoints);
         self
     }
@@ -49,7 +52,7 @@ impl Shipped {
     /// Clusters that were not placed resolve to nobody.
     #[track_caller]
     pub fn start(self) -> Envoy {
-        Options::new().start(self.0)
+        self.1.start(self.0)
     }
 }
 
