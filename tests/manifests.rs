@@ -188,6 +188,29 @@ fn istio_has_the_numbers_of_envoy() {
     assert_eq!(hash["ringHash"]["minimumRingSize"], ring["minimum_ring_size"]);
 }
 
+/// The policy's numbers and conditions are the VirtualService's for what may be repeated.
+#[test]
+fn istio_has_the_retries_of_the_policy() {
+    let policy = file("envoy/policy.yaml");
+    let upstream = &policy["defaults"]["upstream"];
+    let retry = &upstream["retry"];
+    let service = manifest("VirtualService", "catalog");
+    let [safe, once] = [0, 1].map(|i| &service["spec"]["http"][i]);
+    for route in [safe, once] {
+        assert_eq!(route["timeout"], upstream["timeout"]);
+        assert_eq!(route["retries"]["attempts"], retry["attempts"]);
+    }
+    assert_eq!(safe["retries"]["perTryTimeout"], retry["per_try_timeout"]);
+    let conditions = retry["retry_on"]
+        .as_array()
+        .expect("conditions")
+        .iter()
+        .filter_map(Value::as_str);
+    assert_eq!(safe["retries"]["retryOn"], conditions.collect::<Vec<_>>().join(","));
+    // `route_retries: none` holds in the plain Envoy.
+    assert!(!file("envoy/envoy.yaml").to_string().contains("retry_on"));
+}
+
 /// The filter and what it counts are the same in both, but for the name of the service's cluster.
 #[test]
 fn istio_has_the_rate_limit_of_envoy() {

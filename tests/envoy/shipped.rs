@@ -1,4 +1,4 @@
-//! envoy/envoy.yaml and envoy/policy.yaml as they are shipped, moved to this machine, without the policy's retries.
+//! envoy/envoy.yaml and envoy/policy.yaml as they are shipped, moved to this machine.
 
 use crate::policies;
 use crate::support::{Envoy, Options, Received, Reply, Request, Stub, get};
@@ -11,15 +11,24 @@ pub struct Shipped(pub Value, pub Options);
 
 impl Shipped {
     /// Addresses, ports and the path of the module are this machine's; the rest is as in the files.
+    pub fn whole() -> Self {
+        Self::with(&policies::json(&read("envoy/policy.yaml")))
+    }
+
+    /// Without the policy's `upstream`: one request is one try.
     pub fn new() -> Self {
         let policy = policies::json(&read("envoy/policy.yaml"));
         let mut policy: Value = serde_json::from_str(&policy).expect("JSON");
-        // One request is one try here.
-        policy["defaults"]
+        let upstream = policy["defaults"]
             .as_object_mut()
             .expect("an object")
             .remove("upstream");
-        let built = yaml::bootstrap(&read("envoy/envoy.yaml"), &policy.to_string());
+        assert!(upstream.is_some(), "the defaults of envoy/policy.yaml have moved");
+        Self::with(&policy.to_string())
+    }
+
+    fn with(policy: &str) -> Self {
+        let built = yaml::bootstrap(&read("envoy/envoy.yaml"), policy);
         let built = built.unwrap_or_else(|faults| panic!("envoy/envoy.yaml: {faults}"));
         let mut bootstrap: Value = serde_json::from_str(&built).expect("JSON");
         // The harness has its own.
