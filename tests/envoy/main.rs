@@ -8,6 +8,7 @@ mod support;
 mod mint;
 mod policies;
 mod seen;
+mod shipped;
 
 mod assertion;
 mod hostile;
@@ -27,7 +28,9 @@ mod log;
 mod memory;
 mod modes;
 mod peers;
+mod numbers;
 mod policy;
+mod ratelimit;
 mod rates;
 mod refusals;
 mod shared;
