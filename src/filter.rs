@@ -2,6 +2,7 @@
 
 mod act;
 mod asking;
+mod by_number;
 mod collecting;
 mod fetching;
 mod ffi;

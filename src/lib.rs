@@ -16,6 +16,7 @@ pub mod identity;
 pub mod json;
 pub mod keyring;
 pub mod memory;
+mod order;
 pub mod peer;
 pub mod policy;
 pub mod rate_limit;

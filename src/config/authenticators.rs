@@ -16,6 +16,7 @@ use super::node::{Entry, Node, quoted};
 use super::read::{Fields, Known, all, either};
 use super::sink::{Checked, Faulted, Sink};
 use crate::header::NamePattern;
+use crate::order;
 use crate::policy::{Authenticator, AuthenticatorKind, Place, TokenPlace};
 use crate::rule::PolicyMap;
 use std::cell::Cell;
@@ -197,14 +198,12 @@ impl Credentials {
 }
 
 /// Of those that forward their credential, or of those that do not.
-fn places<'a>(authenticators: &mut dyn Iterator<Item = &'a Arc<Authenticator>>, forwarding: bool) -> Places {
+fn places(authenticators: &mut dyn Iterator<Item = &Arc<Authenticator>>, forwarding: bool) -> Places {
     let mut places = Vec::new();
     for known in authenticators.filter(|known| known.forwards() == forwarding) {
         places.extend_from_slice(&known.places());
     }
-    places.sort_unstable();
-    places.dedup();
-    places
+    order::distinct(places, Place::cmp)
 }
 
 fn without(mut places: Places, others: &Places) -> Places {

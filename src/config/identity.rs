@@ -7,6 +7,7 @@ use super::read::{Fields, Known, all};
 use super::sink::{Checked, Sink};
 use crate::header::{Folded, HeaderName, NamePattern, NameSet};
 use crate::identity::{IdentityHeader, Template};
+use crate::order;
 use crate::policy::{AssertedAudience, Assertion};
 use crate::rule::PolicyMap;
 use crate::strip::OVERRIDE_HEADERS;
@@ -85,8 +86,7 @@ impl Union {
             one_name_each(sink, own, &mut spelled, Some(&global));
         }
         assertions(sink, root, &mut spelled);
-        let mut names = spelled.names;
-        names.sort_unstable();
+        let mut names = order::distinct(spelled.names, |(one, _), (other, _)| one.cmp(other));
         if names.len() > MOST {
             let count = names.len();
             let message = format!("{count} identity headers, at most {MOST}: each is removed from every request");

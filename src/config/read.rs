@@ -4,6 +4,7 @@ use super::node::{Entry, Node, Value, quoted};
 use super::secret::VISIBLE;
 use super::sink::{Checked, Faulted, Sink};
 use super::unit;
+use crate::order;
 use crate::rule::Fnv;
 use std::fmt::Display;
 use std::hash::{Hash, Hasher};
@@ -257,7 +258,7 @@ impl Sink {
             _ => false,
         };
         let items = self.items(node)?;
-        for position in repeated(hashes.collect(), &equal) {
+        for position in repeated(&hashes.collect::<Vec<_>>(), &equal) {
             if let (Some(value), Some(item)) = (found.get_mut(position), items.get(position)) {
                 *value = Err(self.fault(item, "listed twice"));
             }
@@ -279,18 +280,19 @@ impl Sink {
 
 /// The positions whose value stands at an earlier one, too. `hashes`: with their positions. One function for
 /// values of every type; a hash set would be compiled for each.
-fn repeated(mut hashes: Vec<(u64, usize)>, equal: &dyn Fn(usize, usize) -> bool) -> Vec<usize> {
-    hashes.sort_unstable();
+fn repeated(hashes: &[(u64, usize)], equal: &dyn Fn(usize, usize) -> bool) -> Vec<usize> {
+    let at = |nth: usize| hashes.get(nth).copied().unwrap_or_default();
+    let order = order::positions(hashes.len(), &|one, other| at(one).cmp(&at(other)));
     let mut repeated = Vec::new();
-    for alike in hashes.chunk_by(|(one, _), (other, _)| one == other) {
-        for (nth, (_, position)) in alike.iter().enumerate() {
-            if alike.iter().take(nth).any(|(_, earlier)| equal(*earlier, *position)) {
-                repeated.push(*position);
+    for alike in order.chunk_by(|one, other| at(*one).0 == at(*other).0) {
+        for (nth, later) in alike.iter().enumerate() {
+            let mut earlier = alike.iter().take(nth);
+            if earlier.any(|earlier| equal(at(*earlier).1, at(*later).1)) {
+                repeated.push(at(*later).1);
             }
         }
     }
-    repeated.sort_unstable();
-    repeated
+    order::distinct(repeated, usize::cmp)
 }
 
 /// What [`Sink::at_most`] counts.

@@ -18,17 +18,21 @@ use std::sync::Arc;
 /// Counters by what is counted, so that counting costs no name.
 #[derive(Debug, Default)]
 pub struct Counters {
-    decisions: RefCell<PolicyMap<Key, Counter>>,
-    /// By authenticator and result.
-    callouts: RefCell<PolicyMap<(Arc<str>, &'static str), Counter>>,
-    /// By authenticator and whose word a decision went by.
-    answers: RefCell<PolicyMap<(Arc<str>, Used), Counter>>,
-    /// By limit and metric.
-    limits: RefCell<PolicyMap<(Arc<str>, &'static str), Counter>>,
+    /// Of all kinds: each kind of map is code of its own.
+    known: RefCell<PolicyMap<Key, Counter>>,
 }
 
-/// The rule by its position, if there is one.
-type Key = (Option<usize>, Outcome, Family);
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Key {
+    /// The rule by its position, if there is one.
+    Decision(Option<usize>, Outcome, Family),
+    /// By authenticator and result.
+    Callout(Arc<str>, &'static str),
+    /// By authenticator and whose word a decision went by.
+    Answer(Arc<str>, Used),
+    /// By limit and metric.
+    Limit(Arc<str>, &'static str),
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Family {
@@ -39,53 +43,42 @@ enum Family {
 impl Counters {
     /// What a question came to.
     pub fn count_callout(&self, authenticator: Arc<str>, result: &'static str) {
-        let named = |(authenticator, result): &(Arc<str>, &str)| {
+        self.increment(Key::Callout(authenticator.clone(), result), &|| {
             Counter::named(
                 "callouts_total",
-                &[("authenticator", authenticator), ("result", result)],
+                &[("authenticator", &authenticator), ("result", result)],
             )
-        };
-        let mut callouts = self.callouts.borrow_mut();
-        callouts
-            .entry((authenticator, result))
-            .or_insert_with_key(named)
-            .increment();
+        });
     }
 
     fn count_answer(&self, authenticator: &Arc<str>, used: Used) {
-        let named = || {
+        self.increment(Key::Answer(authenticator.clone(), used), &|| {
             Counter::named(
                 "answers_total",
                 &[("authenticator", authenticator), ("from", used.word())],
             )
-        };
-        let mut answers = self.answers.borrow_mut();
-        let key = (authenticator.clone(), used);
-        answers.entry(key).or_insert_with(named).increment();
+        });
     }
 
-    fn count_limit(&self, limit: Arc<str>, metric: &'static str) {
-        let named = |(limit, metric): &(Arc<str>, &str)| Counter::named(metric, &[("limit", limit)]);
-        let mut limits = self.limits.borrow_mut();
-        limits.entry((limit, metric)).or_insert_with_key(named).increment();
+    fn count_limit(&self, limit: &Arc<str>, metric: &'static str) {
+        let key = Key::Limit(limit.clone(), metric);
+        self.increment(key, &|| Counter::named(metric, &[("limit", limit)]));
     }
 
     fn count(&self, family: Family, rule: Option<&Rule>, outcome: Outcome) {
-        let key = (rule.map(|rule| rule.position), outcome, family);
-        let named = || {
+        let key = Key::Decision(rule.map(|rule| rule.position), outcome, family);
+        self.increment(key, &|| {
             let name = match family {
                 Family::Requests => "requests_total",
                 Family::Shadow => "shadow_requests_total",
             };
-            Counter::named(
-                name,
-                &[
-                    ("rule", rule.map_or("none", |rule| &rule.name)),
-                    ("outcome", outcome.word()),
-                ],
-            )
-        };
-        self.decisions.borrow_mut().entry(key).or_insert_with(named).increment();
+            let rule = rule.map_or("none", |rule| &rule.name);
+            Counter::named(name, &[("rule", rule), ("outcome", outcome.word())])
+        });
+    }
+
+    fn increment(&self, key: Key, named: &dyn Fn() -> Counter) {
+        self.known.borrow_mut().entry(key).or_insert_with(named).increment();
     }
 }
 
@@ -109,10 +102,10 @@ pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record:
         counters.count_callout(authenticator.clone(), why);
     }
     if record.outcome == Outcome::RateLimited {
-        counters.count_limit(record.cause.as_ref().into(), "rate_limited_total");
+        counters.count_limit(&record.cause.as_ref().into(), "rate_limited_total");
     }
     for limit in &record.overflowed {
-        counters.count_limit(limit.clone(), "rate_limit_overflows_total");
+        counters.count_limit(limit, "rate_limit_overflows_total");
     }
     if let (Some(rule), Carried::UnreadableDeadline) = (&record.rule, record.carried) {
         Counter::named("deadlines_ignored_total", &[("rule", &rule.name)]).increment();

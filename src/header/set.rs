@@ -1,6 +1,7 @@
 //! Many name patterns, asked once per header of every request.
 
 use super::{Folded, NamePattern, fold_byte, folds_alike};
+use crate::order;
 use std::cmp::Ordering;
 
 /// A set of [`NamePattern`]s. Asking allocates nothing.
@@ -35,8 +36,7 @@ impl NameSet {
                 NamePattern::Any => set.any = true,
             }
         }
-        set.exact.sort_unstable_by(|a, b| compare(&a.0, &b.0));
-        set.exact.dedup();
+        set.exact = order::distinct(set.exact, |a, b| compare(&a.0, &b.0));
         for name in &set.exact {
             let (word, bit) = mark(&name.0);
             if let Some(marks) = set.marks.get_mut(word) {
