@@ -198,7 +198,7 @@ impl Credentials {
 }
 
 /// Of those that forward their credential, or of those that do not.
-fn places<'a>(authenticators: &mut dyn Iterator<Item = &'a Arc<Authenticator>>, forwarding: bool) -> Places {
+fn places(authenticators: &mut dyn Iterator<Item = &Arc<Authenticator>>, forwarding: bool) -> Places {
     let mut places = Vec::new();
     for known in authenticators.filter(|known| known.forwards() == forwarding) {
         places.extend_from_slice(&known.places());
