@@ -10,6 +10,7 @@ use meshgate::policy::{
     Action, AllowStatus, Anonymous, ApiKeySource, Authenticator, AuthenticatorKind, Authority, Callout, Forwarded,
     KeySource, Mode, OnFailure, Place, Policy, Preflight, Protocol, Remote, Rule, RuleMode, TokenPlace,
 };
+use meshgate::rate_limit::{Per, Plan};
 use meshgate::time::UnixTime;
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,6 +150,41 @@ fn defaults_fill_absent_fields_whole() {
     assert_eq!(policy.rules[3].mode, RuleMode::Shadow);
     assert!(matches!(policy.rules[0].action, Action::Public));
     assert!(matches!(policy.rules[1].action, Action::Refuse(404)));
+}
+
+#[test]
+fn rate_limits_are_what_they_say() {
+    let text = BASE.replace("defaults: {", "defaults: { rate_limit: [tenant, strangers],");
+    let policy = parse(&text);
+    let limits = |rule: usize| -> Vec<&str> {
+        policy.rules[rule]
+            .rate_limits
+            .iter()
+            .map(|limit| &*limit.name)
+            .collect()
+    };
+    assert_eq!(
+        limits(0),
+        ["strangers", "device"],
+        "a public rule takes none from defaults"
+    );
+    assert_eq!(limits(1), [""; 0]);
+    assert_eq!(limits(2), ["strangers", "tenant"]);
+    assert_eq!(limits(4), ["tenant", "strangers"]);
+    let [strangers, tenant] = [0, 1].map(|at| policy.rules[2].rate_limits[at].clone());
+    let plan = |requests, secs, burst| Plan::new(requests, Duration::from_secs(secs), burst).expect("a plan");
+    assert_eq!((&strangers.per, strangers.before_auth), (&Per::ClientIp, true));
+    assert_eq!((strangers.plan, strangers.overrides.len()), (plan(300, 60, 300), 0));
+    let claim = ClaimPath(vec!["tenant".into()]);
+    assert_eq!((&tenant.per, tenant.before_auth), (&Per::Claim(claim), false));
+    assert_eq!(
+        (tenant.plan, tenant.overrides[0].1),
+        (plan(100, 1, 200), plan(1000, 1, 2000))
+    );
+    assert!(
+        Arc::ptr_eq(&tenant, &policy.rules[4].rate_limits[0]),
+        "one for all rules that name it"
+    );
 }
 
 #[test]
@@ -356,14 +392,16 @@ fn assertions_are_stripped() {
 fn warnings() {
     let text = BASE
         .replace("mode: enforce\n", "mode: observe\n")
-        .replace("workload, proxy]\n", "workload]\n");
+        .replace("workload, proxy]\n", "workload]\n")
+        .replace("rate_limit: [strangers, device]", "rate_limit: [strangers]");
     let parsed = yaml::parse(&text).expect("a policy");
     let warnings: Vec<String> = parsed.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
         [
             "mode: observe: nothing is refused, stripped or changed",
-            "authenticators.proxy: no rule asks this authenticator"
+            "authenticators.proxy: no rule asks this authenticator",
+            "rate_limits.device: no rule names this limit"
         ]
     );
 }

@@ -33,6 +33,48 @@ fn workers_that_served(gate: &Gate) -> usize {
         .count()
 }
 
+/// All of one device, from 32 connections at once.
+fn flood(gate: &Gate, more: &str) -> Wrk {
+    let script = gate.envoy.dir().join("device.lua");
+    let request = "function request() return wrk.format('GET', nil, { ['x-device'] = 'a' }) end\n";
+    std::fs::write(&script, format!("{more}{request}")).expect("written");
+    Wrk::start(&format!("http://{}/a", gate.addr()), 32, &script)
+}
+
+/// As many as go at once, from a bucket that hardly fills meanwhile: where two workers take the same one, more go on than
+/// there were.
+#[test]
+fn every_single_one_is_counted() {
+    const BURST: u64 = 20_000;
+    const INTERVAL: Duration = Duration::from_millis(28_800);
+    let gate = gate(public(&format!(
+        "per: \"header:x-device\", requests: 3000, window: 24h, burst: {BURST}"
+    )))
+    .routes(object!([{"match": {"prefix": "/"}, "direct_response": {"status": 200}}]))
+    .log_level("warning")
+    .start();
+    let begin = Instant::now();
+    let wrk = flood(&gate, "");
+    let limited = "wasmcustom.meshgate_rate_limited_total.limit=limit";
+    gate.envoy.wait_for_stat(limited, |count| count > 1000, LONG);
+    wrk.finish();
+    let passed = gate
+        .envoy
+        .stat("wasmcustom.meshgate_requests_total.rule=all.outcome=public");
+    let brought = begin.elapsed().div_duration_f64(INTERVAL) as u64;
+    let expected = BURST..=BURST + brought;
+    assert!(
+        passed.is_some_and(|passed| expected.contains(&passed)),
+        "{passed:?} of {expected:?}"
+    );
+    assert_eq!(
+        workers_that_served(&gate),
+        WORKERS as usize,
+        "{:?}",
+        gate.envoy.stats("listener.")
+    );
+}
+
 /// Ten times as much is asked for as the limit lets through. Two seconds' worth of burst outlast any pause of a busy
 /// machine, so that the bucket is never full again and the rate is all that counts.
 #[test]
@@ -45,13 +87,7 @@ fn four_workers_hold_one_rate() {
     )))
     .log_level("warning")
     .start();
-    let script = gate.envoy.dir().join("device.lua");
-    std::fs::write(
-        &script,
-        "function delay() return 15 end\nfunction request() return wrk.format('GET', nil, { ['x-device'] = 'a' }) end\n",
-    )
-    .expect("written");
-    let wrk = Wrk::start(&format!("http://{}/a", gate.addr()), 32, &script);
+    let wrk = flood(&gate, "function delay() return 15 end\n");
     let most = BURST + RATE * SECONDS;
     let received = gate.upstream.wait_for_within(most, LONG);
     let seen = wrk.finish();
