@@ -93,6 +93,14 @@ pub fn whole() -> Value {
             "groups": {"any_of": ["ops", "sales"]},
             "claims": {"tenant": {"any_of": ["acme"]}},
         });
+        rule["upstream"] = json!({
+            "timeout": "2s",
+            "retry": {
+                "attempts": 3,
+                "retry_on": ["connect-failure", "refused-stream", 503],
+                "per_try_timeout": "500ms",
+            },
+        });
     }
     policy
 }

@@ -118,7 +118,7 @@ pub fn all() -> Vec<Variant> {
             "user=alice auth=",
         )
         .limit(NATIVE, 0.20),
-        Variant::new("whole", "Meshgate, whole policy", whole(), ask, "user=alice auth=").limit(NATIVE, 0.33),
+        Variant::new("whole", "Meshgate, whole policy", whole(), ask, "user=alice auth=").limit(NATIVE, 0.30),
         Variant::new(
             "jwt-first",
             "Meshgate, a JWT seen first",

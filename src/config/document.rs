@@ -101,7 +101,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     rate_limits.check_headers(sink, &strip)?;
     if let Some(node) = fields.get("rules") {
         callers_word(sink, node, &rules, &strip)?;
-        upstream::nothing_stripped(sink, node, &rules, &strip)?;
+        upstream::fits(sink, warnings, node, &rules, &strip)?;
         assertion::audiences(sink, node, &rules, assertion.as_ref())?;
     }
     Ok(Policy {

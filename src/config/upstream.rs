@@ -244,18 +244,52 @@ fn header(text: &str) -> Result<HeaderName, String> {
     }
 }
 
-/// What is removed from every request is nobody's word, and goes to no upstream.
-pub fn nothing_stripped(sink: &Sink, node: &Node, rules: &[Arc<Rule>], strip: &Strip) -> Checked<()> {
-    let gone = |name: &str| name != EXPECTED_TIMEOUT && strip.takes(name.as_bytes());
+/// What a rule's `upstream` means beside the rest of the policy.
+pub fn fits(sink: &Sink, warnings: &Sink, node: &Node, rules: &[Arc<Rule>], strip: &Strip) -> Checked<()> {
     let faults = rules.iter().zip(sink.items(node)?).filter_map(|(rule, node)| {
         let upstream = rule.upstream.as_ref()?;
-        let deadline = upstream.deadline.as_ref().map(|deadline| deadline.header.as_str());
-        let key = (upstream.repeat == Repeat::WithKey).then_some(IDEMPOTENCY_KEY);
-        let name = deadline.into_iter().chain(key).find(|name| gone(name))?;
-        let message = format!("upstream goes by {name}, which is removed from every request");
-        Some(Err(sink.fault(node, message)))
+        leaves_time(warnings, node, rule, upstream);
+        if let Some(name) = stripped(upstream, strip) {
+            let message = format!("upstream goes by {name}, which is removed from every request");
+            return Some(Err(sink.fault(node, message)));
+        }
+        let name = METHODS.iter().find(|name| !strip.takes(name.as_bytes()))?;
+        let by_method = !upstream.once.but_timeout.is_empty() && upstream.repeat != Repeat::Everything;
+        by_method.then(|| {
+            let message = format!("retry goes by the method, and identity.keep lets {name} say another");
+            Err(sink.fault(node, message))
+        })
     });
     all(faults).map(|_: Vec<()>| ())
+}
+
+/// By these a GET may be a POST to the upstream.
+const METHODS: [&str; 5] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-method",
+    "x-forwarded-method",
+];
+
+/// What is removed from every request is nobody's word, and goes to no upstream.
+fn stripped<'a>(upstream: &'a Upstream, strip: &Strip) -> Option<&'a str> {
+    let deadline = upstream.deadline.as_ref().map(|deadline| deadline.header.as_str());
+    let key = (upstream.repeat == Repeat::WithKey).then_some(IDEMPOTENCY_KEY);
+    let gone = |name: &&str| *name != EXPECTED_TIMEOUT && strip.takes(name.as_bytes());
+    deadline.into_iter().chain(key).find(gone)
+}
+
+/// While a service hangs, who would go on as nobody or by an old answer had no time left.
+fn leaves_time(warnings: &Sink, node: &Node, rule: &Rule, upstream: &Upstream) {
+    let asked = rule.gate().and_then(|gate| gate.authenticators.last());
+    let (Some(callout), Some(timeout_ms)) = (asked.and_then(|asked| asked.callout()), upstream.timeout_ms) else {
+        return;
+    };
+    if millis(callout.timeout).saturating_add(upstream.min_ms) > timeout_ms {
+        let message = "asking counts, and may take all of upstream.timeout: make that longer than the callout's";
+        warnings.fault(node, message);
+    }
 }
 
 fn field(name: &str, value: String) -> Field {

@@ -439,3 +439,26 @@ fn all_missing_secrets_are_told() {
     let keys: Vec<_> = secrets.key_sets.iter().map(|(slot, _)| Some(*slot)).collect();
     assert_eq!(keys, [slot("legacy")]);
 }
+
+/// While the service hangs, nobody would go on, whatever `on_failure` and `stale_if_error` say.
+#[test]
+fn a_callout_that_may_take_all_of_the_upstreams_time() {
+    for (timeout, warned) in [("500ms", true), ("549ms", true), ("550ms", false), ("none", false)] {
+        let policy = BASE.replace(
+            "defaults: { authenticate: [account],",
+            &format!("defaults: {{ authenticate: [account], upstream: {{ timeout: {timeout} }},"),
+        );
+        let json = meshgate::config::yaml::to_json(&policy).expect("YAML");
+        let parsed = meshgate::config::parse(json.as_bytes()).expect("a policy");
+        let of_account = parsed.warnings.iter().filter(|warning| {
+            let warning = warning.to_string();
+            warning.starts_with("rules[4] (rest): asking counts")
+        });
+        assert_eq!(
+            of_account.count(),
+            usize::from(warned),
+            "{timeout}: {:?}",
+            parsed.warnings
+        );
+    }
+}
