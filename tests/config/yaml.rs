@@ -162,7 +162,10 @@ proptest! {
     #[test]
     fn json_is_yaml(document in document()) {
         let text = document.to_string();
-        prop_assert_eq!(yaml::to_json(&text).map_err(|faults| faults.to_string()), Ok(text.clone()));
+        let read = yaml::to_json(&text).map_err(|faults| faults.to_string());
+        // Of several ways to write a character in JSON any will do.
+        let value = |json: &str| serde_json::from_str::<Value>(json).ok();
+        prop_assert_eq!(read.map(|json| value(&json)), Ok(value(&text)));
     }
 
     #[test]
