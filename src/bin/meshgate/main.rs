@@ -1,0 +1,71 @@
+//! The command line, `meshgate`. One file a command; what they share is read in [`source`] and
+//! told through [`stop`].
+
+mod build;
+mod check;
+mod jwks;
+mod key;
+mod source;
+mod stop;
+
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+use stop::{Done, Stop};
+
+/// Policies of Meshgate: checked and built before anything is deployed
+#[derive(Parser)]
+#[command(name = "meshgate", version, after_help = STATUS, propagate_version = false, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const STATUS: &str = "\
+Files are YAML or JSON; - is standard input.
+Exit status: 0 fine, 1 faults, 2 wrong usage or a file that cannot be read.";
+
+/// One variant a command, one line in [`run`].
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Arguments),
+    Build(build::Arguments),
+    Jwks(jwks::Arguments),
+    #[command(subcommand)]
+    Key(key::Key),
+}
+
+fn run(command: &Command) -> Result<Done, Stop> {
+    match command {
+        Command::Check(arguments) => check::run(arguments),
+        Command::Build(arguments) => build::run(arguments),
+        Command::Jwks(arguments) => jwks::run(arguments),
+        Command::Key(key) => key::run(key),
+    }
+}
+
+fn main() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        // Also `--help`, which goes to standard output and is no error.
+        Err(error) => {
+            error.print().unwrap_or_default();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(&line.command).and_then(print) {
+        Ok(status) => status,
+        Err(stop) => {
+            let (text, status) = stop.told();
+            stop::complain(&text);
+            status
+        }
+    }
+}
+
+fn print(done: Done) -> Result<ExitCode, Stop> {
+    std::io::stdout()
+        .write_all(done.output.as_bytes())
+        .map_err(|error| Stop::Unusable(format!("standard output: {error}")))?;
+    Ok(done.status())
+}
