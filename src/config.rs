@@ -6,11 +6,17 @@
 mod address;
 mod assertion;
 mod authenticators;
+#[cfg(feature = "cli")]
+mod built;
 mod callout;
 mod document;
 mod fault;
+#[cfg(feature = "cli")]
+pub mod folder;
 mod identity;
 mod json;
+#[cfg(feature = "cli")]
+mod lint;
 mod matching;
 mod names;
 mod node;
@@ -30,6 +36,8 @@ mod write;
 pub mod yaml;
 
 pub use assertion::signing;
+#[cfg(feature = "cli")]
+pub use built::Built;
 pub use fault::{Fault, Faults, Mark};
 pub use secrets::{Secrets, secrets};
 

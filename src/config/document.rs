@@ -28,7 +28,7 @@ const FIELDS: Known = Known {
         "defaults",
         "rules",
     ],
-    later: &["rate_limits", "experiments", "teams"],
+    later: &["rate_limits", "experiments"],
 };
 const LOG: Known = Known {
     now: &["query", "access"],
