@@ -1,13 +1,16 @@
 //! `meshgate build`
 
-use crate::source::{self, PolicyArguments};
+use crate::report::Report;
+use crate::source::{self, Loaded, PolicyArguments};
 use crate::stop::{Done, Stop};
 use clap::Args;
 use meshgate::config::yaml;
 
 /// Print a policy as the one JSON document that Envoy is given
+///
+/// The same files give the same bytes. A policy without a revision is given one, made from its content.
 #[derive(Args)]
-#[command(after_help = "Example:\n  meshgate build envoy/policy.yaml --into envoy/envoy.yaml > envoy.json")]
+#[command(after_help = "Example:\n  meshgate build policy --env prod > policy.json")]
 pub struct Arguments {
     #[command(flatten)]
     policy: PolicyArguments,
@@ -21,11 +24,16 @@ pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
     if arguments.policy.policy == "-" && arguments.into.as_deref() == Some("-") {
         return Err(Stop::Usage("standard input can be one of the two".into()));
     }
-    let policy = arguments.policy.load()?.json;
+    let Loaded {
+        json: policy, report, ..
+    } = arguments.policy.load()?;
+    report.complain();
     let Some(bootstrap) = &arguments.into else {
         return Ok(Done::fine(policy + "\n"));
     };
-    let built = yaml::bootstrap(&source::read(bootstrap)?, &policy);
-    let json = built.map_err(|faults| source::listed(bootstrap, &faults))?;
-    Ok(Done::fine(json + "\n"))
+    let file = source::read(bootstrap)?;
+    match yaml::bootstrap(&file.text, &policy) {
+        Ok(json) => Ok(Done::fine(json + "\n")),
+        Err(faults) => Err(Stop::Faults(Report::of(file, &faults))),
+    }
 }

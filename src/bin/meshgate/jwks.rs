@@ -1,9 +1,11 @@
 //! `meshgate jwks`
 
-use crate::source::{self, PolicyArguments};
+use crate::report::Report;
+use crate::source::PolicyArguments;
 use crate::stop::{Done, Stop};
 use clap::Args;
 use meshgate::config;
+use meshgate::config::folder::File;
 
 /// Print the public keys that others check a policy's assertions with
 ///
@@ -16,11 +18,21 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
-    let file = arguments.policy.policy.as_str();
+    let file = arguments.policy.policy.clone();
     let policy = arguments.policy.load()?.parsed.policy;
-    match config::signing(&policy, environment).map_err(|faults| source::listed(file, &faults))? {
+    let signing = config::signing(&policy, environment).map_err(|faults| {
+        let text = String::new();
+        Stop::Faults(Report::of(
+            File {
+                name: file.clone(),
+                text,
+            },
+            &faults,
+        ))
+    });
+    match signing? {
         Some(assertions) => Ok(Done::fine(assertions.jwks() + "\n")),
-        None => Err(Stop::Faults(vec![format!("{file}: there is no identity.assertion")])),
+        None => Err(Stop::Told(format!("{file}: there is no identity.assertion"))),
     }
 }
 

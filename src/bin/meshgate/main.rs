@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod jwks;
 mod key;
+mod report;
 mod source;
 mod stop;
 
@@ -55,11 +56,7 @@ fn main() -> ExitCode {
     };
     match run(&line.command).and_then(print) {
         Ok(status) => status,
-        Err(stop) => {
-            let (text, status) = stop.told();
-            stop::complain(&text);
-            status
-        }
+        Err(stop) => stop.told(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! How a command ends.
 
+use crate::report::Report;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -15,8 +16,10 @@ pub struct Done {
 
 /// What ends a command early.
 pub enum Stop {
-    /// To be printed as they are.
-    Faults(Vec<String>),
+    /// Of what was given.
+    Faults(Report),
+    /// The same, to be printed as it is.
+    Told(String),
     /// A file, standard input or output.
     Unusable(String),
     Usage(String),
@@ -25,6 +28,11 @@ pub enum Stop {
 impl Done {
     pub fn fine(output: String) -> Self {
         Self { output, fine: true }
+    }
+
+    /// Faults, or nothing to complain of.
+    pub fn with(output: String, fine: bool) -> Self {
+        Self { output, fine }
     }
 
     pub fn status(&self) -> ExitCode {
@@ -36,14 +44,24 @@ impl Done {
 }
 
 impl Stop {
-    /// For standard error, and the exit status.
-    pub fn told(self) -> (String, ExitCode) {
+    /// Tells it on standard error.
+    pub fn told(&self) -> ExitCode {
         match self {
-            Self::Faults(lines) => (lines.join("\n"), ExitCode::from(FAULTS)),
-            Self::Unusable(message) => (format!("meshgate: {message}"), ExitCode::from(UNUSABLE)),
+            Self::Faults(report) => {
+                report.complain();
+                ExitCode::from(FAULTS)
+            }
+            Self::Told(text) => {
+                complain(text);
+                ExitCode::from(FAULTS)
+            }
+            Self::Unusable(message) => {
+                complain(&format!("meshgate: {message}"));
+                ExitCode::from(UNUSABLE)
+            }
             Self::Usage(message) => {
-                let text = format!("meshgate: {message}\nmeshgate --help says what is understood");
-                (text, ExitCode::from(UNUSABLE))
+                complain(&format!("meshgate: {message}\nmeshgate --help says what is understood"));
+                ExitCode::from(UNUSABLE)
             }
         }
     }
