@@ -10,6 +10,8 @@ mod authenticators;
 mod built;
 mod callout;
 mod document;
+#[cfg(feature = "cli")]
+mod expected;
 mod fault;
 #[cfg(feature = "cli")]
 pub mod folder;
@@ -24,6 +26,8 @@ mod place;
 mod read;
 mod require;
 mod rules;
+#[cfg(feature = "cli")]
+pub mod schema;
 mod secret;
 mod secrets;
 mod service;

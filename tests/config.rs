@@ -13,6 +13,8 @@ mod limits;
 mod policy;
 #[path = "config/report.rs"]
 mod report;
+#[path = "config/schema.rs"]
+mod schema;
 #[path = "config/yaml.rs"]
 mod yaml;
 

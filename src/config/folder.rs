@@ -8,7 +8,7 @@ mod may;
 mod merge;
 mod ownership;
 mod place;
-mod teams;
+pub(super) mod teams;
 mod values;
 
 use super::fault::{Fault, Faults, Mark};

@@ -3,13 +3,16 @@
 
 mod build;
 mod check;
+mod completions;
 mod jwks;
 mod key;
+mod man;
 mod report;
+mod schema;
 mod source;
 mod stop;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 use stop::{Done, Stop};
@@ -34,6 +37,9 @@ enum Command {
     Jwks(jwks::Arguments),
     #[command(subcommand)]
     Key(key::Key),
+    Schema(schema::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 fn run(command: &Command) -> Result<Done, Stop> {
@@ -42,6 +48,9 @@ fn run(command: &Command) -> Result<Done, Stop> {
         Command::Build(arguments) => build::run(arguments),
         Command::Jwks(arguments) => jwks::run(arguments),
         Command::Key(key) => key::run(key),
+        Command::Schema(arguments) => schema::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments, CommandLine::command()),
+        Command::Man(arguments) => man::run(arguments, CommandLine::command()),
     }
 }
 

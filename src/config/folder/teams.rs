@@ -19,7 +19,7 @@ const OWNS: Known = Known {
     later: &[],
 };
 /// The whole of a team's file.
-const FILE: Known = Known {
+pub const FILE: Known = Known {
     now: &["rules"],
     later: &["experiments"],
 };
@@ -90,6 +90,11 @@ fn read<'a>(sink: &'a Sink, node: &'a Node) -> BTreeMap<&'a str, Team<'a>> {
         teams.insert(entry.key.as_str(), team);
     }
     teams
+}
+
+/// What is noted while `teams` is read.
+pub fn inspect(sink: &Sink, node: &Node) {
+    drop(read(sink, node));
 }
 
 fn label(name: &str) -> Result<(), String> {
