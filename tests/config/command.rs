@@ -200,3 +200,58 @@ fn a_new_key_is_one_and_another_each_time() {
     }
     assert_eq!(meshgate(&["key", "old"], "").0, 2);
 }
+
+/// The commands that `--help` lists, each with the words that lead to it.
+fn commands(words: &[&str]) -> Vec<Vec<String>> {
+    let (status, help, _) = meshgate(&[words, &["--help"]].concat(), "");
+    assert_eq!(status, 0, "{words:?}");
+    let listed = help
+        .split("Commands:\n")
+        .nth(1)
+        .map(|rest| rest.split("\n\n").next().unwrap_or_default());
+    let names = listed
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let mut found = vec![];
+    for name in names.filter(|name| *name != "help") {
+        let within = [words, &[name]].concat();
+        let inner = commands(&within);
+        match inner.is_empty() {
+            true => found.push(within.iter().map(|word| (*word).to_owned()).collect()),
+            false => found.extend(inner),
+        }
+    }
+    found
+}
+
+#[test]
+fn every_command_has_an_example_a_page_and_completions() {
+    let commands = commands(&[]);
+    assert!(commands.len() >= 7, "{commands:?}");
+    let shells = ["bash", "zsh", "fish", "elvish", "powershell"];
+    let scripts = shells.map(|shell| meshgate(&["completions", shell], "").1);
+    for command in &commands {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        let (_, help, _) = meshgate(&[&words[..], &["--help"]].concat(), "");
+        let example = help.split("Example:\n").nth(1).unwrap_or_default();
+        assert!(example.contains(&format!("meshgate {}", command.join(" "))), "{help}");
+        let (status, page, _) = meshgate(&[&["man"][..], &words].concat(), "");
+        assert!(
+            status == 0 && page.contains(".SH SYNOPSIS") && page.contains("Example"),
+            "{command:?}: {page}"
+        );
+        for script in &scripts {
+            assert!(script.contains(words[words.len() - 1]), "{command:?}");
+        }
+    }
+    assert_eq!(meshgate(&["man", "chekc"], "").0, 2);
+    let (_, page, _) = meshgate(&["man"], "");
+    assert!(
+        page.contains("meshgate\\-check") && page.contains("Exit status"),
+        "{page}"
+    );
+    // As a shell reads it.
+    let checked = Command::new("bash").arg("-nc").arg(&scripts[0]).status().expect("bash");
+    assert!(checked.success());
+}
