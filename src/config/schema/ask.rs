@@ -18,20 +18,30 @@ pub enum Step {
 /// What is read, and what has to stand beside a place so that it is read.
 struct Decoder {
     inspect: fn(&Sink, &Node),
-    /// The steps to an object, a field of it, and a value.
-    beside: &'static [(&'static [Step], &'static str, fn() -> Value)],
+    beside: &'static [Beside],
+}
+
+struct Beside {
+    /// To an object.
+    path: &'static [Step],
+    field: &'static str,
+    value: fn() -> Value,
 }
 
 /// A rule asks somebody, or what it asks of callers is not read; and peers are somebody.
 const POLICY: Decoder = Decoder {
     inspect: document::inspect,
     beside: &[
-        (&[Step::Field("rules"), Step::Item], "authenticate", || {
-            Value::List(vec![Node::new(Value::Text("somebody".into()), None)])
-        }),
-        (&[], "listener", || {
-            Value::Map(vec![entry("verified_peers", Value::Bool(true))])
-        }),
+        Beside {
+            path: &[Step::Field("rules"), Step::Item],
+            field: "authenticate",
+            value: || Value::List(vec![Node::new(Value::Text("somebody".into()), None)]),
+        },
+        Beside {
+            path: &[],
+            field: "listener",
+            value: || Value::Map(vec![entry("verified_peers", Value::Bool(true))]),
+        },
     ],
 };
 
@@ -227,8 +237,8 @@ fn document(decoder: &Decoder, before: &mut Vec<Step>, rest: &[Step], value: Val
     let Some((step, rest)) = rest.split_first() else {
         return Node::new(value, None);
     };
-    let beside = decoder.beside.iter().filter(|(path, ..)| *path == before.as_slice());
-    let beside: Vec<_> = beside.filter(|(_, field, _)| *step != Step::Field(field)).collect();
+    let beside = decoder.beside.iter().filter(|beside| beside.path == before.as_slice());
+    let beside: Vec<&Beside> = beside.filter(|beside| *step != Step::Field(beside.field)).collect();
     before.push(*step);
     let inner = document(decoder, before, rest, value);
     let held = match step {
@@ -236,7 +246,7 @@ fn document(decoder: &Decoder, before: &mut Vec<Step>, rest: &[Step], value: Val
         Step::Field(_) | Step::AnyName => {
             let mut entries: Vec<Entry> = beside
                 .into_iter()
-                .map(|(_, field, value)| entry(field, value()))
+                .map(|beside| entry(beside.field, (beside.value)()))
                 .collect();
             entries.push(Entry {
                 key: name(*step).into(),
