@@ -191,7 +191,7 @@ fn collect(schema: &Value, objects: &mut BTreeSet<BTreeSet<String>>) {
 }
 
 /// Whatever a value is replaced by: what the decoder takes, the schema takes; and a value of a wrong kind, an unknown
-/// field, word or unit, and a missing field, neither takes.
+/// field, word or unit neither takes.
 #[test]
 fn the_schema_agrees_with_the_decoder() {
     let policy = validator("policy");
