@@ -4,11 +4,14 @@
 //! that one reading finds every fault. A derived decoder would stop at the first.
 
 mod address;
+#[cfg(feature = "cli")]
+mod advice;
 mod assertion;
 mod authenticators;
 #[cfg(feature = "cli")]
 mod built;
 mod callout;
+mod conditions;
 mod document;
 #[cfg(feature = "cli")]
 mod expected;
@@ -23,6 +26,7 @@ mod matching;
 mod names;
 mod node;
 mod place;
+mod rate_limits;
 mod read;
 mod require;
 mod rules;
@@ -34,6 +38,7 @@ mod service;
 mod sink;
 mod suggest;
 mod unit;
+mod upstream;
 mod url;
 mod write;
 #[cfg(feature = "cli")]

@@ -29,6 +29,8 @@ mod policies;
 mod properties;
 #[path = "decisions/questions.rs"]
 mod questions;
+#[path = "decisions/rates.rs"]
+mod rates;
 #[path = "decisions/refusals.rs"]
 mod refusals;
 #[path = "decisions/require.rs"]
@@ -47,3 +49,5 @@ mod strip;
 mod text;
 #[path = "decisions/tokens.rs"]
 mod tokens;
+#[path = "decisions/upstream.rs"]
+mod upstream;
