@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help wasm cli config envoy run demo test lint bench soak check clean
+.PHONY: help wasm cli config envoy run demo test lint bench soak check schema clean
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
@@ -53,9 +53,16 @@ soak: wasm ## ten million requests, and what memory does meanwhile; a quarter of
 	MESHGATE_BENCH_SOAK=$${MESHGATE_BENCH_SOAK:-10000000} \
 	scripts/cargo bench --locked --bench gate --no-default-features --features cli
 
-check: cli ## check a policy before it is deployed: make check POLICY=envoy/policy.yaml
-	@test -n "$(POLICY)" || { echo "error: which policy? make check POLICY=envoy/policy.yaml" >&2; exit 2; }
+check: cli ## check a policy, a file or a folder: make check POLICY=examples/policy
+	@test -n "$(POLICY)" || { echo "error: which policy? make check POLICY=examples/policy" >&2; exit 2; }
 	@dist/meshgate check "$(POLICY)"
+
+schema: cli ## write the schemas of policies for editors to dist/schema/
+	@mkdir -p dist/schema
+	@for file in policy platform team environment; do \
+		dist/meshgate schema --of $$file > dist/schema/$$file.json.new && \
+		mv dist/schema/$$file.json.new dist/schema/$$file.json || exit; done
+	@echo "==> dist/schema/"
 
 clean: ## remove what was built; what was installed under .cache/ stays
 	@scripts/cargo clean

@@ -8,12 +8,20 @@ mod address;
 mod advice;
 mod assertion;
 mod authenticators;
+#[cfg(feature = "cli")]
+mod built;
 mod callout;
 mod conditions;
 mod document;
+#[cfg(feature = "cli")]
+mod expected;
 mod fault;
+#[cfg(feature = "cli")]
+pub mod folder;
 mod identity;
 mod json;
+#[cfg(feature = "cli")]
+mod lint;
 mod matching;
 mod names;
 mod node;
@@ -22,6 +30,8 @@ mod rate_limits;
 mod read;
 mod require;
 mod rules;
+#[cfg(feature = "cli")]
+pub mod schema;
 mod secret;
 mod secrets;
 mod service;
@@ -35,6 +45,8 @@ mod write;
 pub mod yaml;
 
 pub use assertion::signing;
+#[cfg(feature = "cli")]
+pub use built::Built;
 pub use fault::{Fault, Faults, Mark};
 pub use secrets::{Secrets, secrets};
 

@@ -7,10 +7,16 @@ mod advice;
 mod command;
 #[path = "config/faults.rs"]
 mod faults;
+#[path = "config/folder.rs"]
+mod folder;
 #[path = "config/limits.rs"]
 mod limits;
 #[path = "config/policy.rs"]
 mod policy;
+#[path = "config/report.rs"]
+mod report;
+#[path = "config/schema.rs"]
+mod schema;
 #[path = "config/yaml.rs"]
 mod yaml;
 

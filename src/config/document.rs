@@ -31,7 +31,7 @@ const FIELDS: Known = Known {
         "defaults",
         "rules",
     ],
-    later: &["experiments", "teams"],
+    later: &["experiments"],
 };
 const LOG: Known = Known {
     now: &["query", "access"],
@@ -43,6 +43,12 @@ const LISTENER: Known = Known {
 };
 /// It stands in every log line.
 const LONGEST_REVISION: usize = 128;
+
+/// What is noted while `root` is read, whatever is wrong with it.
+#[cfg(feature = "cli")]
+pub fn inspect(sink: &Sink, root: &Node) {
+    drop(policy(sink, &Sink::default(), root));
+}
 
 pub fn read(root: &Node) -> Result<Parsed, Faults> {
     let faults = Sink::default();

@@ -13,9 +13,12 @@ pub struct Fault {
     pub at: Option<Mark>,
 }
 
-/// Both from 1, the column in characters.
+/// Line and column from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
+    /// Of a folder, in its order; 0 where there is one file. The module's Envoy sees one document.
+    #[cfg(feature = "cli")]
+    pub file: usize,
     pub line: usize,
     pub column: usize,
 }

@@ -8,6 +8,7 @@ pub const MAX_DEPTH: usize = 64;
 pub const TOO_DEEP: &str = "nested deeper than 64 levels";
 
 #[derive(Debug)]
+#[cfg_attr(feature = "cli", derive(Clone))]
 pub struct Node {
     /// Position in the order of the document: faults carry it, paths are looked up by it.
     pub id: u32,
@@ -16,6 +17,7 @@ pub struct Node {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "cli", derive(Clone))]
 pub enum Value {
     Null,
     Bool(bool),
@@ -27,6 +29,7 @@ pub enum Value {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "cli", derive(Clone))]
 pub struct Entry {
     pub key: String,
     pub at: Option<Mark>,

@@ -1,5 +1,7 @@
 //! Reading nodes: what is expected, and a fault when it is something else.
 
+#[cfg(feature = "cli")]
+use super::expected::Expected;
 use super::node::{Entry, Node, Value, quoted};
 use super::secret::VISIBLE;
 use super::sink::{Checked, Faulted, Sink};
@@ -29,6 +31,8 @@ pub struct Known {
 impl<'a> Fields<'a> {
     pub fn of(sink: &'a Sink, node: &'a Node, known: &Known) -> Checked<Self> {
         let entries = sink.entries(node)?;
+        #[cfg(feature = "cli")]
+        sink.note(node, || Expected::Fields(known.now));
         let mut postponed = None;
         for entry in entries {
             let name = entry.key.as_str();
@@ -63,6 +67,8 @@ impl<'a> Fields<'a> {
 
     /// `remedy` follows the name: `: it has no default, write deny or allow`.
     pub fn required(&self, name: &str, remedy: &str) -> Checked<&'a Node> {
+        #[cfg(feature = "cli")]
+        self.sink.note(self.node, || Expected::Required(name.to_owned()));
         self.get(name)
             .ok_or_else(|| self.sink.fault(self.node, format!("missing field {name}{remedy}")))
     }
@@ -132,6 +138,8 @@ impl Sink {
     }
 
     pub fn flag(&self, node: &Node) -> Checked<bool> {
+        #[cfg(feature = "cli")]
+        self.note(node, || Expected::Flag);
         match &node.value {
             Value::Bool(value) => Ok(*value),
             _ => Err(self.expected(node, "true or false")),
@@ -139,6 +147,8 @@ impl Sink {
     }
 
     pub fn whole(&self, node: &Node, allowed: RangeInclusive<u64>) -> Checked<u64> {
+        #[cfg(feature = "cli")]
+        self.note(node, || Expected::Whole(*allowed.start(), *allowed.end()));
         let value = match &node.value {
             Value::Number(value) => value.as_u64(),
             _ => None,
@@ -156,6 +166,8 @@ impl Sink {
     /// One of a few fixed words.
     pub fn word<T: Copy>(&self, node: &Node, words: &[(&str, T)]) -> Checked<T> {
         let known = || words.iter().map(|(word, _)| *word);
+        #[cfg(feature = "cli")]
+        self.note(node, || Expected::Words(known().map(str::to_owned).collect()));
         let Some(text) = node.text() else {
             return Err(self.expected(node, &either(known())));
         };
@@ -170,6 +182,8 @@ impl Sink {
     }
 
     pub fn duration(&self, node: &Node, allowed: RangeInclusive<Duration>) -> Checked<Duration> {
+        #[cfg(feature = "cli")]
+        self.note(node, || Expected::Duration);
         if let Value::Number(number) = &node.value {
             // Nobody waits for a hundred seconds, and nobody for less than a tenth of one.
             let unit = if number.as_f64() < Some(100.0) { "s" } else { "ms" };
@@ -191,6 +205,8 @@ impl Sink {
     }
 
     pub fn size(&self, node: &Node, allowed: RangeInclusive<u64>) -> Checked<u64> {
+        #[cfg(feature = "cli")]
+        self.note(node, || Expected::Size);
         if let Value::Number(number) = &node.value {
             let kib = number.as_u64().filter(|n| *n > 0 && n % 1024 == 0);
             let with_unit = match kib {

@@ -20,6 +20,8 @@ pub type Checked<T> = Result<T, Faulted>;
 pub struct Sink {
     found: Cell<Vec<Found>>,
     beyond: Cell<usize>,
+    #[cfg(feature = "cli")]
+    pub(super) notes: super::expected::Notes,
 }
 
 struct Found {
@@ -91,6 +93,16 @@ impl Sink {
 
     pub fn into_faults(self, root: &Node) -> Faults {
         Faults::of(self.located(root))
+    }
+
+    /// What is wrong with a node itself.
+    #[cfg(feature = "cli")]
+    pub fn messages_of(&self, node: u32) -> Vec<String> {
+        let found = self.found.take();
+        let of_node = found.iter().filter(|found| found.node == node);
+        let messages = of_node.map(|found| found.message.clone()).collect();
+        self.found.set(found);
+        messages
     }
 
     pub fn is_empty(&self) -> bool {

@@ -6,7 +6,7 @@ mod scalar;
 use super::fault::{Fault, Faults, Mark};
 use super::node::{Entry, MAX_DEPTH, Node, TOO_DEEP, Value, quoted};
 use super::sink::{Sink, duplicates};
-use super::{Parsed, advice, document, json, within_limit, write};
+use super::{Built, Parsed, advice, built, document, json, within_limit, write};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
 /// The text in a bootstrap that stands for the policy.
@@ -20,9 +20,9 @@ pub fn parse(text: &str) -> Result<Parsed, Faults> {
     Ok(parsed)
 }
 
-/// Each cluster that the policy names and this bootstrap of Envoy's does not have.
-pub fn unknown_clusters(policy: &str, bootstrap: &str) -> Result<Vec<Fault>, Faults> {
-    Ok(advice::unknown_clusters(&read(policy)?, &read(bootstrap)?))
+/// As the command line builds it: checked, and the document besides.
+pub fn build(text: &str) -> Result<Built, Faults> {
+    built::of_text(text)
 }
 
 /// One JSON document, compact, keys in their order: the same text gives the same bytes.
@@ -65,23 +65,33 @@ fn replace(node: &mut Node, policy: &str) -> usize {
     }
 }
 
-fn read(text: &str) -> Result<Node, Faults> {
+pub(super) fn read(text: &str) -> Result<Node, Faults> {
     within_limit(text.len())?;
-    read_yaml(text).or_else(|faults| {
+    read_yaml(text, 0).or_else(|faults| {
         // JSON that YAML cannot read: tabs before keys, surrogate pairs.
         json::read(text.as_bytes()).map_err(|_| faults)
     })
 }
 
-fn read_yaml(text: &str) -> Result<Node, Faults> {
-    let mut tree = Tree::default();
+/// The file that `file` counts, not yet numbered.
+pub(super) fn read_file(text: &str, file: usize) -> Result<Node, Faults> {
+    within_limit(text.len())?;
+    read_yaml(text, file)
+}
+
+fn read_yaml(text: &str, file: usize) -> Result<Node, Faults> {
+    let mut tree = Tree {
+        file,
+        ..Tree::default()
+    };
     for event in Parser::new_from_str(text) {
         match event
             .map_err(|error| syntax(&error))
             .and_then(|(event, span)| tree.take(event, span))
         {
             Ok(()) => {}
-            Err(fault) => {
+            Err(mut fault) => {
+                fault.at = fault.at.map(|at| Mark { file, ..at });
                 tree.faults.push(fault);
                 break;
             }
@@ -97,6 +107,7 @@ fn read_yaml(text: &str) -> Result<Node, Faults> {
 /// The nodes that are still open, and what YAML allows but a policy does not.
 #[derive(Default)]
 struct Tree {
+    file: usize,
     open: Vec<Open>,
     root: Option<Node>,
     faults: Vec<Fault>,
@@ -116,7 +127,10 @@ enum Inside {
 impl Tree {
     /// Errors end the reading; the rest goes to `faults`.
     fn take(&mut self, event: Event, span: Span) -> Result<(), Fault> {
-        let at = mark(&span.start);
+        let at = Mark {
+            file: self.file,
+            ..mark(&span.start)
+        };
         match event {
             Event::DocumentStart(_) if self.root.is_some() => {
                 return Err(fault("a second document: a policy is one", at));
@@ -236,6 +250,7 @@ fn fault(message: impl Into<String>, at: Mark) -> Fault {
 
 fn mark(marker: &Marker) -> Mark {
     Mark {
+        file: 0,
         line: marker.line(),
         column: marker.col() + 1,
     }

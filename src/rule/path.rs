@@ -125,7 +125,7 @@ impl SegmentPattern {
         }
     }
 
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::One | Self::Capture(_), other) => !other.is_empty(),
             (_, Self::Literal(text)) => self.matches(text),

@@ -1,0 +1,71 @@
+//! A policy as the command line builds it: the tree that is decoded is the one that is written, so what was
+//! checked is what Envoy gets.
+
+use super::node::{Entry, Node, Value};
+use super::{Fault, Faults, Parsed, advice, document, lint, write, yaml};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+
+/// A policy without faults.
+#[derive(Debug)]
+pub struct Built {
+    /// Its warnings are those of the policy and what `check` finds besides.
+    pub parsed: Parsed,
+    /// The one document that Envoy is given, compact, keys in their order; it has a `revision`.
+    pub json: String,
+    root: Node,
+}
+
+impl Built {
+    /// Each cluster that the policy names and this bootstrap of Envoy's does not have.
+    pub fn unknown_clusters(&self, bootstrap: &str) -> Result<Vec<Fault>, Faults> {
+        Ok(advice::unknown_clusters(&self.root, &yaml::read(bootstrap)?))
+    }
+}
+
+/// They tell the policies of one company apart, and fit a log line.
+const REVISION_BYTES: usize = 6;
+
+/// Of one file.
+pub fn of_text(text: &str) -> Result<Built, Faults> {
+    of_tree(yaml::read(text)?)
+}
+
+/// `root` need not be numbered.
+pub fn of_tree(mut root: Node) -> Result<Built, Faults> {
+    name_revision(&mut root);
+    let root = root.numbered();
+    let mut parsed = document::read(&root)?;
+    parsed.warnings.extend(advice::of(&root, &parsed.policy));
+    parsed.warnings.extend(lint::warnings(&root, &parsed.policy));
+    let place = |at: Option<super::Mark>| at.map(|at| (at.file, at.line, at.column));
+    parsed.warnings.sort_by_key(|warning| place(warning.at));
+    Ok(Built {
+        json: write::json(&root),
+        parsed,
+        root,
+    })
+}
+
+/// A policy that has no `revision` is named by its content: the same policy has the same name wherever and whenever it
+/// is built, and a proxy that reports another name runs another policy.
+fn name_revision(root: &mut Node) {
+    let digest = Sha256::digest(write::json(root));
+    let at = root.at;
+    let Value::Map(entries) = &mut root.value else { return };
+    if entries.iter().any(|entry| entry.key == "revision") {
+        return;
+    }
+    let mut named = String::from("sha256-");
+    for byte in digest.iter().take(REVISION_BYTES) {
+        write!(named, "{byte:02x}").unwrap_or_default();
+    }
+    let behind_version = entries.iter().position(|entry| entry.key == "version");
+    let position = behind_version.map_or(0, |version| version + 1);
+    let revision = Entry {
+        key: "revision".into(),
+        at,
+        node: Node::new(Value::Text(named), at),
+    };
+    entries.insert(position, revision);
+}

@@ -1,0 +1,101 @@
+//! One policy of many files.
+
+use super::{Folder, Kind, field, field_mut, kind};
+use crate::config::fault::Mark;
+use crate::config::node::{Entry, Node, Value};
+use std::collections::HashMap;
+
+/// Where a rule of the built policy was written.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    pub file: usize,
+    /// In the `rules` of its file.
+    pub index: usize,
+    pub at: Option<Mark>,
+}
+
+impl Folder {
+    /// The platform's document with the rules of all teams behind its own, each named after its team. None where
+    /// there is no platform to begin with. Beside it, by rule: which file it is of, and where in it.
+    pub fn merge(&self, trees: Node) -> (Option<Node>, Vec<Origin>) {
+        let Value::Map(entries) = trees.value else {
+            return (None, vec![]);
+        };
+        let positions = self.positions();
+        let take_rules = |fields: &mut Vec<Entry>, file| -> Vec<(Node, Origin)> {
+            let rules = take_rules(fields).into_iter();
+            let with_origin = rules.map(|rule| {
+                let index = positions.get(&rule.id).copied().unwrap_or_default();
+                let at = rule.at;
+                (rule, Origin { file, index, at })
+            });
+            with_origin.collect()
+        };
+        let (mut platform, mut own, mut teams) = (None, vec![], vec![]);
+        for (file, (entry, kind)) in entries.into_iter().zip(self.files.iter().map(kind)).enumerate() {
+            match (kind, entry.node.value) {
+                (Some(Kind::Platform), Value::Map(mut fields)) => {
+                    fields.retain(|field| field.key != "teams");
+                    own = take_rules(&mut fields, file);
+                    platform = Some((fields, entry.node.at));
+                }
+                (Some(Kind::Team(team)), Value::Map(mut fields)) => {
+                    let mut rules = take_rules(&mut fields, file);
+                    rules.iter_mut().for_each(|(rule, _)| rename(rule, team));
+                    teams.append(&mut rules);
+                }
+                _ => {}
+            }
+        }
+        let Some((mut fields, at)) = platform else {
+            return (None, vec![]);
+        };
+        let (rules, origins) = own.into_iter().chain(teams).unzip();
+        if let Some(position) = fields.iter().position(|field| field.key == "rules") {
+            // Of another kind than a list: the decoder says so.
+            let no_list = |field: &Entry| !matches!(field.node.value, Value::List(_));
+            if fields.get(position).is_some_and(no_list) {
+                return (Some(Node::new(Value::Map(fields), at)), origins);
+            }
+            fields.remove(position);
+        }
+        fields.push(Entry {
+            key: "rules".into(),
+            at,
+            node: Node::new(Value::List(rules), at),
+        });
+        (Some(Node::new(Value::Map(fields), at)), origins)
+    }
+
+    /// By the number of its node, where each rule stands in its file. Rules of other environments are taken out of
+    /// the trees, and numbers stay.
+    fn positions(&self) -> HashMap<u32, usize> {
+        let Value::Map(entries) = &self.trees.value else {
+            return HashMap::new();
+        };
+        let rules = entries
+            .iter()
+            .filter_map(|entry| match &field(&entry.node, "rules")?.value {
+                Value::List(rules) => Some(rules),
+                _ => None,
+            });
+        rules
+            .flat_map(|rules| rules.iter().enumerate().map(|(index, rule)| (rule.id, index)))
+            .collect()
+    }
+}
+
+/// The rules of one file; what is no list stays for the decoder to refuse.
+fn take_rules(fields: &mut [Entry]) -> Vec<Node> {
+    let entry = fields.iter_mut().find(|entry| entry.key == "rules");
+    match entry.map(|entry| &mut entry.node.value) {
+        Some(Value::List(items)) => std::mem::take(items),
+        _ => vec![],
+    }
+}
+
+fn rename(rule: &mut Node, team: &str) {
+    if let Some(Value::Text(name)) = field_mut(rule, "name").map(|node| &mut node.value) {
+        *name = format!("{team}/{name}");
+    }
+}
