@@ -9,6 +9,7 @@ mod authenticators;
 #[cfg(feature = "cli")]
 mod built;
 mod callout;
+mod debug;
 mod document;
 #[cfg(feature = "cli")]
 mod expected;

@@ -16,6 +16,8 @@ mod assertion;
 mod bodies;
 #[path = "filter/credentials.rs"]
 mod credentials;
+#[path = "filter/debug.rs"]
+mod debug;
 #[path = "filter/failing_host.rs"]
 mod failing_host;
 #[path = "filter/hostile.rs"]

@@ -104,6 +104,11 @@ impl<'a> Authenticators<'a> {
         self.credentials.stripped(forwarded)
     }
 
+    /// Of all, those with a fault too.
+    pub fn names(&self) -> HashSet<&'a str> {
+        self.by_name.keys().copied().collect()
+    }
+
     /// Those without a fault, in the order of the policy.
     pub fn all(&self) -> Vec<Arc<Authenticator>> {
         let found = self
