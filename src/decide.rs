@@ -10,10 +10,14 @@ mod shadow;
 mod sign_in;
 mod step;
 mod tell;
+#[cfg(feature = "cli")]
+mod why;
 
 pub use call::{Call, Heard};
 pub use debug::told;
 pub use step::{Ask, Forward, OnResponse, Record, Refresh, Refuse, Step, Used, request_id};
+#[cfg(feature = "cli")]
+pub use why::{NotAsked, Said, on_request_of, said};
 
 use crate::authn::callout::{self, Accepted, CalloutFailure};
 use crate::authn::jwt::Signatures;

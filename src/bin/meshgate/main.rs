@@ -4,6 +4,7 @@
 mod build;
 mod check;
 mod completions;
+mod explain;
 mod jwks;
 mod key;
 mod man;
@@ -34,6 +35,7 @@ Exit status: 0 fine, 1 faults, 2 wrong usage or a file that cannot be read.";
 enum Command {
     Check(check::Arguments),
     Build(build::Arguments),
+    Explain(explain::Arguments),
     Jwks(jwks::Arguments),
     #[command(subcommand)]
     Key(key::Key),
@@ -46,6 +48,7 @@ fn run(command: &Command) -> Result<Done, Stop> {
     match command {
         Command::Check(arguments) => check::run(arguments),
         Command::Build(arguments) => build::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Jwks(arguments) => jwks::run(arguments),
         Command::Key(key) => key::run(key),
         Command::Schema(arguments) => schema::run(arguments),
