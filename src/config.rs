@@ -9,6 +9,8 @@ mod authenticators;
 #[cfg(feature = "cli")]
 mod built;
 mod callout;
+#[cfg(feature = "cli")]
+mod cases;
 mod debug;
 mod document;
 #[cfg(feature = "cli")]
@@ -43,6 +45,7 @@ pub mod yaml;
 pub use assertion::signing;
 #[cfg(feature = "cli")]
 pub use built::Built;
+pub use cases::cases;
 pub use fault::{Fault, Faults, Mark};
 pub use secrets::{Secrets, secrets};
 

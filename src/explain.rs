@@ -5,6 +5,7 @@
 
 mod asked;
 mod caller;
+pub mod cases;
 mod json;
 mod mask;
 mod reply;

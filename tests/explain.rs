@@ -5,6 +5,10 @@ mod random;
 
 #[path = "explain/agrees.rs"]
 mod agrees;
+#[path = "explain/cases.rs"]
+mod cases;
+#[path = "explain/command.rs"]
+mod command;
 #[path = "explain/masked.rs"]
 mod masked;
 #[path = "explain/said.rs"]

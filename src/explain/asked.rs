@@ -59,8 +59,10 @@ impl Asked {
             }
             None if method == "CONNECT" => ("https", url, None),
             _ => {
+                // What stands behind may be a credential.
+                let shown = line.split('?').next().unwrap_or_default();
                 return Err(format!(
-                    "{line:?} is no request: write 'GET https://shop.example.com/orders/1'"
+                    "{shown:?} is no request: write 'GET https://shop.example.com/orders/1'"
                 ));
             }
         };
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn refused() {
         for (line, header) in [
-            ("GET /orders", "a: b"),
+            ("GET /orders?key=s3cret", "a: b"),
             ("GET ftp://a/", "a: b"),
             ("", "a: b"),
             ("http://a/", "s3cret"),

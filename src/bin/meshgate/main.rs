@@ -12,6 +12,7 @@ mod report;
 mod schema;
 mod source;
 mod stop;
+mod test;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -42,6 +43,7 @@ enum Command {
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
+    Test(test::Arguments),
 }
 
 fn run(command: &Command) -> Result<Done, Stop> {
@@ -54,6 +56,7 @@ fn run(command: &Command) -> Result<Done, Stop> {
         Command::Schema(arguments) => schema::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, CommandLine::command()),
         Command::Man(arguments) => man::run(arguments, CommandLine::command()),
+        Command::Test(arguments) => test::run(arguments),
     }
 }
 
