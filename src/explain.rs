@@ -6,6 +6,8 @@
 mod asked;
 mod caller;
 pub mod cases;
+pub mod diff;
+mod edges;
 mod json;
 mod mask;
 mod reply;

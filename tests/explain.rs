@@ -9,6 +9,8 @@ mod agrees;
 mod cases;
 #[path = "explain/command.rs"]
 mod command;
+#[path = "explain/diff.rs"]
+mod diff;
 #[path = "explain/masked.rs"]
 mod masked;
 #[path = "explain/said.rs"]

@@ -12,7 +12,7 @@ const ALWAYS: &[&str] = &["authorization", "proxy-authorization"];
 /// A name that holds one of these (folded) holds a credential: services call theirs as they like.
 const WORDS: &[&str] = &["token", "secret", "password", "api_key", "apikey", "credential", "jwt"];
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Mask {
     headers: NameSet,
     parameters: Vec<String>,

@@ -4,6 +4,7 @@
 mod build;
 mod check;
 mod completions;
+mod diff;
 mod explain;
 mod jwks;
 mod key;
@@ -36,6 +37,7 @@ Exit status: 0 fine, 1 faults, 2 wrong usage or a file that cannot be read.";
 enum Command {
     Check(check::Arguments),
     Build(build::Arguments),
+    Diff(diff::Arguments),
     Explain(explain::Arguments),
     Jwks(jwks::Arguments),
     #[command(subcommand)]
@@ -50,6 +52,7 @@ fn run(command: &Command) -> Result<Done, Stop> {
     match command {
         Command::Check(arguments) => check::run(arguments),
         Command::Build(arguments) => build::run(arguments),
+        Command::Diff(arguments) => diff::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Jwks(arguments) => jwks::run(arguments),
         Command::Key(key) => key::run(key),
