@@ -20,6 +20,7 @@ mod tokens;
 
 mod body;
 mod callout;
+mod explain;
 mod failures;
 mod gates;
 mod log;
