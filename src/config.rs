@@ -45,6 +45,7 @@ pub mod yaml;
 pub use assertion::signing;
 #[cfg(feature = "cli")]
 pub use built::Built;
+#[cfg(feature = "cli")]
 pub use cases::cases;
 pub use fault::{Fault, Faults, Mark};
 pub use secrets::{Secrets, secrets};

@@ -24,6 +24,10 @@ pub struct Arguments {
     /// The one that is to be
     new: String,
 
+    /// Of folders, the environment whose values are taken
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+
     /// Requests and callers to try as well
     #[arg(long, value_name = "CASES")]
     cases: Vec<String>,
@@ -40,7 +44,11 @@ const CHANGES: u8 = 3;
 
 pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
     let side = |policy: &String| -> Result<_, Stop> {
-        let policy = PolicyArguments { policy: policy.clone() };
+        let policy = PolicyArguments {
+            policy: policy.clone(),
+            env: arguments.env.clone(),
+            set: Vec::new(),
+        };
         let json = policy.load()?.json;
         Ok((arguments.local.world(&policy, None)?, json))
     };

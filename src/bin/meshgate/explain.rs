@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
         (Some(caller), _) => Who::Known(Known::parse(caller).map_err(|fault| Stop::Usage(format!("--as: {fault}")))?),
         (None, Some(file)) => {
             let reply = source::bytes(file, explain::MAX_REPLY_BYTES)?;
-            Who::Answered(Replied::parse(&reply).map_err(|fault| Stop::Faults(vec![format!("{file}: {fault}")]))?)
+            Who::Answered(Replied::parse(&reply).map_err(|fault| Stop::Told(format!("{file}: {fault}")))?)
         }
         (None, None) => Who::Shown,
     };
@@ -122,7 +122,7 @@ impl Here {
             now: given.unwrap_or_else(now),
         };
         World::new(policy.load()?.parsed.policy, local)
-            .map_err(|fault| Stop::Faults(vec![format!("{}: {fault}", policy.policy)]))
+            .map_err(|fault| Stop::Told(format!("{}: {fault}", policy.policy)))
     }
 }
 

@@ -46,7 +46,10 @@ impl Done {
 
     /// Faults, or nothing to complain of.
     pub fn with(output: String, fine: bool) -> Self {
-        Self { output, fine }
+        Self {
+            fine,
+            ..Self::fine(output)
+        }
     }
 
     pub fn status(&self) -> ExitCode {

@@ -1,6 +1,7 @@
 //! `meshgate test`
 
 use crate::explain::Here;
+use crate::report::Report;
 use crate::source::{self, PolicyArguments};
 use crate::stop::{Done, Stop};
 use clap::Args;
@@ -29,6 +30,10 @@ pub struct Arguments {
     /// The policy, in place of the one that the files name
     #[arg(long, value_name = "POLICY")]
     policy: Option<String>,
+
+    /// Of a folder, the environment whose values are taken
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
 
     #[command(flatten)]
     local: Here,
@@ -119,14 +124,18 @@ fn by_policy<'a>(
         };
         match all.iter_mut().find(|(other, _)| other.policy == policy) {
             Some((_, given)) => given.push((file, cases)),
-            None => all.push((PolicyArguments { policy }, vec![(file, cases)])),
+            None => {
+                let env = arguments.env.clone();
+                let set = Vec::new();
+                all.push((PolicyArguments { policy, env, set }, vec![(file, cases)]));
+            }
         }
     }
     Ok(all)
 }
 
 pub fn read(file: &str) -> Result<Cases, Stop> {
-    let bytes = source::bytes(file, config::MAX_BYTES)?;
-    let text = String::from_utf8(bytes).map_err(|error| Stop::Faults(vec![format!("{file}: not UTF-8: {error}")]))?;
-    config::cases(&text).map_err(|faults| source::listed(file, &faults))
+    let given = source::read(file)?;
+    let cases = config::cases(&given.text);
+    cases.map_err(|faults| Stop::Faults(Report::of(given, &faults)))
 }
