@@ -58,7 +58,7 @@ fn served(host: &Host, sent: &Sent, asked: &Asked) -> Stream {
             continue;
         }
         let status = sent.answer.status.to_string();
-        let mut headers = vec![(":status", status.as_str())];
+        let mut headers = vec![(":status", status.as_str()), ("x-envoy-upstream-service-time", "0")];
         headers.extend(&sent.answer.headers);
         host.answer(callout.token, &headers, "page");
     }

@@ -36,7 +36,9 @@ fn decided(policy: &Arc<Policy>, sent: &Sent) -> Step {
                 true => meshgate::authn::callout::Answer::Failure(meshgate::authn::callout::CalloutFailure::Timeout),
                 false => {
                     let status = answer.status.to_string();
-                    let headers = std::iter::once((":status", status.as_str())).chain(answer.headers);
+                    // The service's own.
+                    let first = [(":status", status.as_str()), ("x-envoy-upstream-service-time", "0")];
+                    let headers = first.into_iter().chain(answer.headers);
                     meshgate::authn::callout::Answer::Reply {
                         headers: headers.collect(),
                         body: Some(b"page".to_vec()),
