@@ -101,7 +101,7 @@ fn difference_of(old: &Side, new: &Side, cases: &[Case], most: usize) -> Differe
     }
     let texts = texts(old.json, new.json);
     let mut found: Vec<Class> = classes.found.into_values().collect();
-    found.sort_by(|a, b| b.requests.cmp(&a.requests));
+    found.sort_by_key(|class| std::cmp::Reverse(class.requests));
     let beyond = found.len().saturating_sub(MOST_CLASSES);
     found.truncate(MOST_CLASSES);
     Difference {
@@ -173,9 +173,8 @@ fn end(world: &World, memory: &mut Memory, asked: &Asked, who: &Who) -> End {
             if !record.cause.is_empty() {
                 write!(text, " ({})", record.cause).unwrap_or_default();
             }
-            match &record.authenticator {
-                Some(authenticator) => write!(text, ", {authenticator}").unwrap_or_default(),
-                None => {}
+            if let Some(authenticator) = &record.authenticator {
+                write!(text, ", {authenticator}").unwrap_or_default();
             }
             for (rule, outcome) in &record.shadows {
                 write!(text, ", shadow {}: {}", rule.name, outcome.word()).unwrap_or_default();

@@ -52,7 +52,7 @@ impl Mask {
         if self.hides(name) {
             return MASKED.to_owned();
         }
-        match &folded(name)[..] {
+        match folded(name).as_str() {
             "cookie" | "cookie2" => cookies(value),
             "set_cookie" => set_cookie(value),
             _ => self.target(value),
