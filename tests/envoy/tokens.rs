@@ -68,7 +68,7 @@ fn all_hold(gate: &Gate, authenticator: &str, sets: u64) {
     const OTHERS: u64 = 2;
     let name = format!("wasmcustom.meshgate_key_fetches_total.authenticator={authenticator}.result=taken");
     until(
-        &format!("key set {sets} of {authenticator} in every VM"),
+        format!("key set {sets} of {authenticator} in every VM"),
         Duration::from_secs(30),
         || {
             let taken = gate.envoy.stat(&name).unwrap_or_default();
