@@ -8,6 +8,7 @@ mod caller;
 pub mod cases;
 pub mod diff;
 mod edges;
+mod explanation;
 mod json;
 mod mask;
 mod reply;
@@ -18,11 +19,12 @@ mod world;
 
 pub use asked::{Asked, From};
 pub use caller::Known;
+pub use explanation::{
+    Answered, Caller, Decider, Earlier, Explanation, Looked, Passed, Question, Shadow, Upstream, Verdict,
+};
 pub use json::json;
 pub use mask::MASKED;
 pub use reply::{MAX_BYTES as MAX_REPLY_BYTES, Replied};
 pub use text::text;
-pub use why::{
-    Answered, Caller, Decider, Earlier, Explanation, Looked, Passed, Question, Shadow, Upstream, Verdict, explain,
-};
+pub use why::explain;
 pub use world::{Decided, Decision, Local, Undecided, Who, World};

@@ -1,6 +1,6 @@
 //! An explanation, for a program.
 
-use super::why::Explanation;
+use super::explanation::Explanation;
 
 pub fn json(explanation: &Explanation) -> String {
     // Nothing in it can fail: no map has keys that are no text.

@@ -1,6 +1,6 @@
 //! An explanation, for a person.
 
-use super::why::{Earlier, Explanation, Passed, Question, Upstream};
+use super::explanation::{Earlier, Explanation, Passed, Question, Upstream};
 use std::fmt::Write;
 
 /// `all`: rules of other hosts as well, one by one.
