@@ -29,6 +29,14 @@ pub enum Unmet {
 }
 
 impl Unmet {
+    pub const ALL: [Self; 5] = [
+        Self::Groups,
+        Self::Scopes,
+        Self::Claims,
+        Self::Authenticators,
+        Self::Peers,
+    ];
+
     /// The word for logs and metrics.
     pub fn word(self) -> &'static str {
         match self {
@@ -103,6 +111,17 @@ impl Require {
             peers,
         } = self;
         groups.is_empty() && scopes.is_empty() && claims.is_empty() && authenticators.is_empty() && peers.is_empty()
+    }
+
+    /// Whether anything in it is what a rule's path captured.
+    pub fn has_captures(&self) -> bool {
+        let claims = self.claims.iter().map(|(_, condition)| condition);
+        let mut conditions = [&self.groups, &self.scopes].into_iter().chain(claims);
+        conditions.any(|condition| {
+            let lists = [&condition.any_of, &condition.all_of, &condition.none_of];
+            let captured = |wanted: &Wanted| matches!(wanted, Wanted::PathCapture(_));
+            lists.into_iter().flatten().any(captured)
+        })
     }
 
     /// The first part that is not met.

@@ -142,7 +142,8 @@ impl Breaker {
         };
         let calls: u64 = recent().map(|second| u64::from(second.calls)).sum();
         let failures: u64 = recent().map(|second| u64::from(second.failures)).sum();
-        let keys: BTreeSet<u64> = recent().flat_map(|second| second.keys.iter().copied()).collect();
+        let mut keys = BTreeSet::new();
+        keys.extend(recent().flat_map(|second| second.keys.iter().copied()));
         failures >= u64::from(self.policy.failures) && failures * 2 >= calls && keys.len() >= MIN_KEYS
     }
 

@@ -7,7 +7,8 @@ mod shared;
 
 pub use key::{Key, KeyHasher, Seed};
 pub use shared::{
-    Asked, Digest, DigestHasher, Generation, MAX_ENTRY_BYTES, NoStore, Seal, SealKey, Shared, SharedEntry, SharedStore,
+    Asked, Digest, DigestHasher, Generation, MAX_ENTRY_BYTES, NoStore, Refused, Seal, SealKey, Shared, SharedEntry,
+    SharedStore, Version,
 };
 
 use crate::authn::callout::Accepted;

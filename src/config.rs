@@ -4,6 +4,8 @@
 //! that one reading finds every fault. A derived decoder would stop at the first.
 
 mod address;
+#[cfg(feature = "cli")]
+mod advice;
 mod assertion;
 mod authenticators;
 #[cfg(feature = "cli")]
@@ -11,6 +13,7 @@ mod built;
 mod callout;
 #[cfg(feature = "cli")]
 mod cases;
+mod conditions;
 mod debug;
 mod document;
 #[cfg(feature = "cli")]
@@ -26,6 +29,7 @@ mod matching;
 mod names;
 mod node;
 mod place;
+mod rate_limits;
 mod read;
 mod require;
 mod rules;
@@ -37,6 +41,7 @@ mod service;
 mod sink;
 mod suggest;
 mod unit;
+mod upstream;
 mod url;
 mod write;
 #[cfg(feature = "cli")]

@@ -6,6 +6,7 @@ mod debug;
 mod forget;
 mod jwks;
 mod look;
+mod rate;
 mod shadow;
 mod sign_in;
 mod step;
@@ -31,9 +32,11 @@ use crate::policy::{Action, Anonymous, Authenticator, Callout, Gate, OnFailure, 
 use crate::request::{Connection, Request, RequestFault};
 use crate::rule;
 use crate::time::UnixTime;
+use crate::upstream;
 use call::By;
 use forget::Forgotten;
 use look::Presented;
+use rate::Met;
 use std::sync::Arc;
 
 /// What a decision looks at besides the request: the connection, what is remembered here and by other workers, and the
@@ -78,7 +81,10 @@ fn walk(
         edits,
         to_client: Vec::new(),
         forgotten: Vec::new(),
+        overflowed: Vec::new(),
+        limited_shadows: Vec::new(),
         ends,
+        arrived: around.now,
         credential: Presented::default(),
     };
     let Some(rule) = way.rule.clone() else {
@@ -91,14 +97,17 @@ fn walk(
         return way.refuse(fault, None, connection);
     }
     credential::strip(&rule.strip_credentials, &way.request, &mut way.edits);
+    if let Err(limited) = way.rate(Met::BeforeAuth, None, around) {
+        return way.refuse(limited, None, connection);
+    }
     match &rule.action {
         Action::Refuse(status) => way.refuse(Denial::Closed(*status), None, connection),
         Action::Public => match authz::public(&rule) {
-            Some(permit) => way.forward(permit, Outcome::Public, None, connection),
+            Some(permit) => way.pass(permit, Outcome::Public, Met::AfterAuth, around),
             None => way.refuse(Denial::NoRule, None, connection),
         },
         Action::Authenticate(gate) if way.request.is_preflight() => match authz::preflight(gate, &way.request) {
-            Some(permit) => way.forward(permit, Outcome::Preflight, None, connection),
+            Some(permit) => way.pass(permit, Outcome::Preflight, Met::OfPreflights, around),
             None => way.refuse(Denial::Preflight, None, connection),
         },
         Action::Authenticate(gate) => identify(way, gate, around),
@@ -117,8 +126,13 @@ struct Way {
     to_client: Vec<Field>,
     /// What this request, a logout, made the filter forget.
     forgotten: Vec<Order>,
+    /// Limits whose overflow bucket it met.
+    overflowed: Vec<Arc<str>>,
+    /// Positions of shadow rules that have no room left.
+    limited_shadows: Vec<usize>,
     /// No body follows the headers.
     ends: bool,
+    arrived: UnixTime,
     credential: Presented,
 }
 
@@ -211,6 +225,14 @@ impl Way {
     fn check_path(&self, allowed: crate::request::PathLeniency) -> Result<(), Denial> {
         let checked = self.request.path.as_ref().map_or(Ok(()), |path| path.check(allowed));
         checked.map_err(|fault| Denial::Malformed(RequestFault::Path(fault)))
+    }
+
+    /// Goes on without anybody being asked who calls.
+    fn pass(mut self, permit: Permit, outcome: Outcome, met: Met, around: &mut Around) -> Step {
+        match self.rate(met, None, around) {
+            Ok(()) => self.carry(permit, outcome, None, around),
+            Err(limited) => self.refuse(limited, None, around.connection),
+        }
     }
 
     /// In the order of the rule, the first whose credential is there decides.
@@ -392,10 +414,14 @@ impl Way {
             let denial = self.missing(gate);
             return self.refuse(denial, Some(caller), connection);
         }
+        self.rate_shadows(&caller, around);
         let permit = match self.permit(gate, &caller, connection) {
             Ok(permit) => permit,
             Err(denial) => return self.refuse(denial, Some(caller), connection),
         };
+        if let Err(limited) = self.rate(Met::AfterAuth, Some(&caller), around) {
+            return self.refuse(limited, Some(caller), connection);
+        }
         match forget::of(&self.policy, gate, &caller, &self.request, around) {
             Ok(Forgotten::Orders(orders)) => self.forgotten = orders,
             Ok(Forgotten::Answered(reply)) => return self.answer(reply, Outcome::Forgotten, Some(caller), connection),
@@ -412,7 +438,23 @@ impl Way {
             Caller::Nobody(WhyNobody::ServiceFailed(_)) => Outcome::FailedOpen,
             Caller::Nobody(_) => Outcome::Anonymous,
         };
-        self.forward(permit, outcome, Some(caller), connection)
+        self.carry(permit, outcome, Some(caller), around)
+    }
+
+    /// On to the upstream, as the rule says how.
+    fn carry(mut self, permit: Permit, outcome: Outcome, caller: Option<Caller>, around: &Around) -> Step {
+        let Some(upstream) = self.rule.as_ref().and_then(|rule| rule.upstream.clone()) else {
+            return self.forward(permit, outcome, caller, around.connection);
+        };
+        let known = caller.as_ref().is_some_and(|caller| caller.principal().is_some());
+        let times = (self.arrived, around.now);
+        match upstream::carry(&upstream, &self.request, known, times, &mut self.edits) {
+            Ok(carried) => {
+                let step = self.forward(permit, outcome, caller, around.connection);
+                step.on_record(|record| record.carried = carried)
+            }
+            Err(time_up) => self.refuse(Denial::TimeUp(time_up), caller, around.connection),
+        }
     }
 
     fn permit(&self, gate: &Gate, caller: &Caller, connection: &dyn Connection) -> Result<Permit, Denial> {

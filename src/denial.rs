@@ -10,7 +10,9 @@ use crate::authn::credential::Ambiguous;
 use crate::authz::Unmet;
 use crate::header::Field;
 use crate::policy::Place;
+use crate::rate_limit::Limited;
 use crate::request::RequestFault;
+use crate::upstream::TimeUp;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -59,8 +61,12 @@ pub enum Denial {
     Closed(u16),
     /// 413: the body that the service is to see is longer than the policy allows.
     BodyTooLarge,
+    /// 429
+    RateLimited(Limited),
     /// 400: an operator's request that does not say what is to be forgotten.
     ForgetWhat,
+    /// 504: the upstream would not have the time.
+    TimeUp(TimeUp),
     /// 503
     AuthUnavailable(CalloutFailure),
 }
@@ -110,7 +116,11 @@ pub enum Outcome {
     /// `refuse`
     Closed,
     BodyTooLarge,
+    /// More requests than a limit of the rule lets through; the cause is its name.
+    RateLimited,
     AuthUnavailable,
+    /// What was left of the caller's or the policy's time is too little for the upstream.
+    DeadlineExceeded,
     /// An operator made the filter forget.
     Forgotten,
     /// The filter answered with its public keys.
@@ -120,7 +130,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Allowed,
         Self::Anonymous,
         Self::FailedOpen,
@@ -133,7 +143,9 @@ impl Outcome {
         Self::NoRule,
         Self::Closed,
         Self::BodyTooLarge,
+        Self::RateLimited,
         Self::AuthUnavailable,
+        Self::DeadlineExceeded,
         Self::Forgotten,
         Self::Jwks,
         Self::NotAsked,
@@ -153,7 +165,9 @@ impl Outcome {
             Self::NoRule => "no_rule",
             Self::Closed => "closed",
             Self::BodyTooLarge => "body_too_large",
+            Self::RateLimited => "rate_limited",
             Self::AuthUnavailable => "auth_unavailable",
+            Self::DeadlineExceeded => "deadline_exceeded",
             Self::Forgotten => "forgotten",
             Self::Jwks => "jwks",
             Self::NotAsked => "not_asked",
@@ -179,6 +193,7 @@ pub struct Row {
 /// google.rpc.Code
 mod grpc {
     pub const INVALID_ARGUMENT: i32 = 3;
+    pub const DEADLINE_EXCEEDED: i32 = 4;
     pub const PERMISSION_DENIED: i32 = 7;
     pub const RESOURCE_EXHAUSTED: i32 = 8;
     pub const UNIMPLEMENTED: i32 = 12;
@@ -337,7 +352,7 @@ impl Denial {
                 "auth_unavailable",
                 "who calls cannot be told right now",
                 Outcome::AuthUnavailable,
-                "unsigned",
+                "unsigned_assertion",
                 grpc::UNAVAILABLE,
             ),
             Self::Closed(status) => {
@@ -365,6 +380,17 @@ impl Denial {
                 "body_too_large",
                 grpc::RESOURCE_EXHAUSTED,
             ),
+            Self::RateLimited(limited) => Row {
+                cause: limited.limit.to_string().into(),
+                ..row(
+                    429,
+                    "rate_limited",
+                    "too many requests",
+                    Outcome::RateLimited,
+                    "",
+                    grpc::RESOURCE_EXHAUSTED,
+                )
+            },
             Self::ForgetWhat => row(
                 400,
                 "bad_request",
@@ -373,6 +399,20 @@ impl Denial {
                 "forget_what",
                 grpc::INVALID_ARGUMENT,
             ),
+            Self::TimeUp(whose) => {
+                let (message, cause) = match whose {
+                    TimeUp::Deadline => ("the caller's deadline leaves no time for this", "deadline"),
+                    TimeUp::Timeout => ("finding out who calls took the time that this had", "timeout"),
+                };
+                row(
+                    504,
+                    "deadline_exceeded",
+                    message,
+                    Outcome::DeadlineExceeded,
+                    cause,
+                    grpc::DEADLINE_EXCEEDED,
+                )
+            }
             Self::AuthUnavailable(failure) => {
                 // The operator's remedy belongs where the operator's word was needed.
                 let message = match failure {

@@ -2,6 +2,7 @@
 
 mod act;
 mod asking;
+mod by_number;
 mod collecting;
 mod fetching;
 mod ffi;
@@ -12,7 +13,6 @@ mod metrics;
 mod orders;
 mod report;
 mod root;
-mod secrets;
 mod signatures;
 mod stream;
 

@@ -29,7 +29,7 @@ pub struct Flights {
     waiting: HashMap<Flight, (Number, Vec<StreamId>)>,
     last: Number,
     /// By slot: how many wait for answers that others asked for.
-    followers: HashMap<usize, usize>,
+    followers: Vec<usize>,
 }
 
 /// Those who left are passed over when the answer is here, not looked for before: ten thousand who leave together
@@ -44,7 +44,13 @@ impl Flights {
             self.waiting.insert(flight, (self.last, Vec::new()));
             return Place::Leader(self.last);
         };
-        let followers = self.followers.entry(flight.0).or_default();
+        let slot = flight.0;
+        if slot >= self.followers.len() {
+            self.followers.resize(slot.saturating_add(1), 0);
+        }
+        let Some(followers) = self.followers.get_mut(slot) else {
+            return Place::Full;
+        };
         if *followers >= most || names.len() >= most.saturating_mul(LEFT_BEHIND) {
             return Place::Full;
         }
@@ -67,14 +73,14 @@ impl Flights {
 
     /// A follower waits no longer.
     pub fn leave(&mut self, slot: usize) {
-        if let Some(followers) = self.followers.get_mut(&slot) {
+        if let Some(followers) = self.followers.get_mut(slot) {
             *followers = followers.saturating_sub(1);
         }
     }
 
     /// How many wait at the service for answers that others asked for.
     pub fn followers(&self, slot: usize) -> usize {
-        self.followers.get(&slot).copied().unwrap_or(0)
+        self.followers.get(slot).copied().unwrap_or(0)
     }
 }
 

@@ -4,6 +4,14 @@
 pub fn push_string(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
+    // Nearly every text of a log line: looked at by bytes, which is several times faster than by characters.
+    if text
+        .bytes()
+        .all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'))
+    {
+        out.push_str(text);
+        rest = "";
+    }
     while let Some(at) = rest.find(needs_escape) {
         let (plain, behind) = rest.split_at_checked(at).unwrap_or((rest, ""));
         out.push_str(plain);

@@ -18,12 +18,15 @@ pub mod identity;
 pub mod json;
 pub mod keyring;
 pub mod memory;
+mod order;
 pub mod peer;
 pub mod policy;
+pub mod rate_limit;
 pub mod request;
 pub mod rule;
 pub mod strip;
 pub mod time;
+pub mod upstream;
 mod wire;
 
 #[cfg(feature = "filter")]

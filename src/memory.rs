@@ -21,6 +21,7 @@ use crate::cache::{
 };
 use crate::config::Secrets;
 use crate::policy::Policy;
+use crate::rate_limit::Buckets;
 use crate::time::UnixTime;
 use orders::Orders;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub struct Memory {
     since_ms: u64,
     /// None under a policy that has none; else nobody can be told to the next gate.
     assertions: Option<Assertions>,
+    buckets: Buckets,
 }
 
 /// Where one question's answer stands for all workers, and what was known as it was asked.
@@ -99,6 +101,7 @@ impl Memory {
             ring_seal: None,
             since_ms: 0,
             assertions: None,
+            buckets: Buckets::default(),
         }
     }
 
@@ -125,6 +128,16 @@ impl Memory {
     pub fn with_assertions(mut self, assertions: Option<Assertions>) -> Self {
         self.assertions = assertions;
         self
+    }
+
+    /// Those that the workers share. Without them, limits hold for this worker.
+    pub fn with_buckets(mut self, buckets: Buckets) -> Self {
+        self.buckets = buckets;
+        self
+    }
+
+    pub fn buckets(&mut self) -> &mut Buckets {
+        &mut self.buckets
     }
 
     /// What the next gate is told of the caller.

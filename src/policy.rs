@@ -3,11 +3,16 @@
 
 mod assertion;
 mod authenticator;
+mod upstream;
 
 pub use assertion::{AssertedAudience, Assertion};
 pub use authenticator::{
     ApiKey, ApiKeySource, Authenticator, AuthenticatorKind, GateToken, Jwt, KeySource, Mtls, Place, Remote, Secret,
     TokenPlace,
+};
+pub use upstream::{
+    Deadline, DeadlineForm, EXPECTED_TIMEOUT, GRPC_TIMEOUT, LONGEST_MS as UPSTREAM_LONGEST_MS, RQ_TIMEOUT, Repeat,
+    Upstream, Written,
 };
 
 use crate::authz::Require;
@@ -15,6 +20,7 @@ use crate::breaker::BreakerPolicy;
 use crate::cache::CachePolicy;
 use crate::header::{HeaderName, NamePattern, NameSet};
 use crate::identity::IdentityHeader;
+use crate::rate_limit::RateLimit;
 use crate::request::PathLeniency;
 use crate::rule::{Match, RuleIndex};
 use crate::strip::Strip;
@@ -86,8 +92,12 @@ pub struct Rule {
     pub paths_raw: PathLeniency,
     pub mode: RuleMode,
     pub action: Action,
+    /// Each has to have room, in this order.
+    pub rate_limits: Vec<Arc<RateLimit>>,
     /// Credential places removed for this rule's upstream.
     pub strip_credentials: Arc<[Place]>,
+    /// None: as Envoy's route says.
+    pub upstream: Option<Arc<Upstream>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

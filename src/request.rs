@@ -51,6 +51,11 @@ pub enum RequestFault {
 }
 
 impl RequestFault {
+    pub fn all() -> impl Iterator<Item = Self> {
+        let own = [Self::Method, Self::Host, Self::Query];
+        own.into_iter().chain(PathFault::ALL.map(Self::Path))
+    }
+
     /// The word for logs and metrics.
     pub fn word(self) -> &'static str {
         match self {

@@ -31,6 +31,8 @@ mod policies;
 mod properties;
 #[path = "decisions/questions.rs"]
 mod questions;
+#[path = "decisions/rates.rs"]
+mod rates;
 #[path = "decisions/refusals.rs"]
 mod refusals;
 #[path = "decisions/require.rs"]
@@ -49,3 +51,5 @@ mod strip;
 mod text;
 #[path = "decisions/tokens.rs"]
 mod tokens;
+#[path = "decisions/upstream.rs"]
+mod upstream;

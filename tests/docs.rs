@@ -2,11 +2,16 @@
 
 use meshgate::authn::CredentialFault;
 use meshgate::authn::callout::CalloutFailure;
+use meshgate::authn::credential::Ambiguous;
+use meshgate::authz::Unmet;
 use meshgate::decide::Used;
-use meshgate::denial::Outcome;
+use meshgate::denial::{Denial, Outcome, ServiceDenial};
 use meshgate::keyring::FetchFault;
+use meshgate::policy::Place;
+use meshgate::request::RequestFault;
 use meshgate::strip::OVERRIDE_HEADERS;
-use std::collections::BTreeSet;
+use meshgate::upstream::TimeUp;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -31,14 +36,113 @@ fn same(marker: &str, words: impl Iterator<Item = &'static str>) {
 #[test]
 fn closed_lists_are_named_whole() {
     same("<!-- outcomes -->", Outcome::ALL.iter().map(|outcome| outcome.word()));
-    same("<!-- failures -->", CalloutFailure::WORDS.iter().copied());
     same("<!-- answers -->", Used::WORDS.iter().copied());
-    same(
-        "<!-- credential faults -->",
-        CredentialFault::all().map(CredentialFault::word),
-    );
-    same("<!-- fetches -->", FetchFault::WORDS.iter().copied());
     same("<!-- override headers -->", OVERRIDE_HEADERS.iter().copied());
+}
+
+/// Each way to refuse, with each reason that it can have; what the service's failures are called, they say themselves.
+fn denials() -> Vec<Denial> {
+    let scheme = || "Bearer".into();
+    let of = |known| {
+        move |unmet| Denial::Unmet {
+            unmet,
+            known,
+            scopes: vec![],
+            scheme: "Bearer".into(),
+        }
+    };
+    let mut all = vec![
+        Denial::AmbiguousCredential(Ambiguous(Place::Query("token".into()))),
+        Denial::NoCredential { scheme: scheme() },
+        Denial::KeysUnavailable {
+            authenticator: "a".into(),
+        },
+        Denial::Service(ServiceDenial {
+            status: 401,
+            headers: vec![],
+            body: None,
+        }),
+        Denial::NoRule,
+        Denial::Preflight,
+        Denial::IdentityTooLong,
+        Denial::Unsigned,
+        Denial::Closed(404),
+        Denial::BodyTooLarge,
+        Denial::ForgetWhat,
+        Denial::AuthUnavailable(CalloutFailure::Host),
+        Denial::TimeUp(TimeUp::Deadline),
+        Denial::TimeUp(TimeUp::Timeout),
+    ];
+    all.extend(RequestFault::all().map(Denial::Malformed));
+    all.extend(CredentialFault::all().map(|fault| Denial::Credential {
+        authenticator: "a".into(),
+        scheme: scheme(),
+        fault,
+    }));
+    all.extend(Unmet::ALL.into_iter().map(of(true)));
+    all.extend(Unmet::ALL.into_iter().map(of(false)));
+    all
+}
+
+/// A new way to refuse does not compile here until it has a number, and has one in vain until `denials` makes it.
+fn number(denial: &Denial) -> usize {
+    match denial {
+        Denial::Malformed(_) => 0,
+        Denial::AmbiguousCredential(_) => 1,
+        Denial::NoCredential { .. } => 2,
+        Denial::Credential { .. } => 3,
+        Denial::KeysUnavailable { .. } => 4,
+        Denial::Service(_) => 5,
+        Denial::Unmet { .. } => 6,
+        Denial::NoRule => 7,
+        Denial::Preflight => 8,
+        Denial::IdentityTooLong => 9,
+        Denial::Unsigned => 10,
+        Denial::Closed(_) => 11,
+        Denial::BodyTooLarge => 12,
+        Denial::ForgetWhat => 13,
+        Denial::AuthUnavailable(_) => 14,
+        Denial::TimeUp(_) => 15,
+        // Its causes are the policy's own words, the names of limits.
+        Denial::RateLimited(_) => 16,
+    }
+}
+
+/// The words in the first cells of the table behind a marker; the second says something.
+#[track_caller]
+fn explained(text: &str, marker: &str) -> BTreeSet<String> {
+    let (_, rest) = text.split_once(marker).unwrap_or_else(|| panic!("no {marker}"));
+    let rows = rest.lines().skip(3).take_while(|line| line.starts_with('|'));
+    let mut words = Vec::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert!(cells.len() == 4 && cells[2].len() > 20, "{row}");
+        words.extend(cells[1].split('`').skip(1).step_by(2).map(str::to_owned));
+    }
+    let unique: BTreeSet<String> = words.iter().cloned().collect();
+    assert_eq!(unique.len(), words.len(), "{marker}: twice the same in {words:?}");
+    unique
+}
+
+#[test]
+fn every_cause_is_explained() {
+    let denials = denials();
+    let numbers: BTreeSet<usize> = denials.iter().map(number).collect();
+    assert!(numbers.iter().copied().eq(0..16), "one is not made: {numbers:?}");
+    let mut causes: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for row in denials.iter().map(Denial::row) {
+        causes.entry(row.outcome.word()).or_default().insert(row.cause.into());
+    }
+    let failures = CalloutFailure::WORDS.iter().map(|word| (*word).to_owned());
+    causes.entry("auth_unavailable").or_default().extend(failures);
+    let text = read("docs/causes.md");
+    for (outcome, causes) in &causes {
+        let marker = format!("<!-- causes: {outcome} -->");
+        assert_eq!(explained(&text, &marker), *causes, "{outcome}");
+    }
+    let fetches = FetchFault::WORDS.iter().map(|word| (*word).to_owned());
+    assert_eq!(explained(&text, "<!-- fetches -->"), fetches.collect());
+    assert_eq!(text.matches("<!--").count(), causes.len() + 1);
 }
 
 /// The parser's own lists of fields, read from its source.

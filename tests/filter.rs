@@ -14,6 +14,8 @@ mod answers;
 mod assertion;
 #[path = "filter/bodies.rs"]
 mod bodies;
+#[path = "filter/carried.rs"]
+mod carried;
 #[path = "filter/credentials.rs"]
 mod credentials;
 #[path = "filter/debug.rs"]
@@ -32,6 +34,8 @@ mod order;
 mod phases;
 #[path = "filter/policies.rs"]
 mod policies;
+#[path = "filter/rates.rs"]
+mod rates;
 #[path = "filter/shared.rs"]
 mod shared;
 #[path = "filter/tokens.rs"]

@@ -126,7 +126,7 @@ class Site:
         self.folder = tempfile.mkdtemp(prefix="meshgate-demo-")
         self.echo_port = self.start_server("echo.py", 0)[1]
         self.auth, self.auth_port = self.start_server("auth.py", 0)
-        place(bootstrap, self.port, {"auth": self.auth_port, "upstream": self.echo_port})
+        place(bootstrap, self.port, {"auth": self.auth_port, "catalog": self.echo_port, "upstream": self.echo_port})
         config = os.path.join(self.folder, "envoy.json")
         with open(config, "w", encoding="utf-8") as file:
             json.dump(bootstrap, file)

@@ -61,6 +61,12 @@ impl ApiKeys {
         self.by_digest.is_empty()
     }
 
+    /// The names of the claims of all.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        let claims = self.by_digest.values().flat_map(|key| &key.claims);
+        claims.map(|(name, _)| name.as_str())
+    }
+
     pub fn find(&self, presented: &[u8]) -> Option<&KnownKey> {
         match presented.len() {
             0 => None,

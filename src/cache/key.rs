@@ -11,6 +11,13 @@ pub struct Key {
     len: u64,
 }
 
+impl Key {
+    /// Of the hash, each as random as the other.
+    pub fn halves(&self) -> (u64, u64) {
+        self.hash
+    }
+}
+
 /// Random, made once in each VM.
 #[derive(Clone, Copy, Default)]
 pub struct Seed(pub u64, pub u64);

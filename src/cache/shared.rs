@@ -16,7 +16,25 @@ use std::sync::Arc;
 pub trait SharedStore {
     fn get(&self, slot: &str) -> Option<Vec<u8>>;
     fn set(&self, slot: &str, bytes: &[u8]);
+
+    /// With its version, for [`Self::replace`]; nothing, where nothing is.
+    fn versioned(&self, _slot: &str) -> Result<(Vec<u8>, Version), Refused> {
+        Err(Refused)
+    }
+
+    /// In place of that version alone. False: somebody else has written meanwhile.
+    fn replace(&self, _slot: &str, _bytes: &[u8], _version: Version) -> Result<bool, Refused> {
+        Err(Refused)
+    }
 }
+
+/// Which of the values that a slot has held; the store's own counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version(pub u32);
+
+/// The store does not do that, or not now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;
 
 /// Nobody shares anything.
 pub struct NoStore;

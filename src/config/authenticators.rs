@@ -16,9 +16,11 @@ use super::node::{Entry, Node, quoted};
 use super::read::{Fields, Known, all, either};
 use super::sink::{Checked, Faulted, Sink};
 use crate::header::NamePattern;
+use crate::order;
 use crate::policy::{Authenticator, AuthenticatorKind, Place, TokenPlace};
+use crate::rule::PolicyMap;
 use std::cell::Cell;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 const KINDS: Known = Known {
@@ -30,8 +32,9 @@ const MOST: usize = 256;
 
 /// By name; one with faults is known, too.
 pub struct Authenticators<'a> {
-    by_name: HashMap<&'a str, Checked<Arc<Authenticator>>>,
-    in_order: Vec<&'a Entry>,
+    in_order: Vec<(&'a Entry, Checked<Arc<Authenticator>>)>,
+    /// Into `in_order`.
+    by_name: PolicyMap<String, usize>,
     /// None could be read: no name is unknown.
     faulted: Option<Faulted>,
     credentials: Credentials,
@@ -40,14 +43,18 @@ pub struct Authenticators<'a> {
 /// The places of all authenticators that keep their credential from the upstream, less those that
 /// an authenticator of the rule forwards. Many rules share few such lists.
 struct Credentials {
-    withheld: BTreeSet<Place>,
-    lists: Cell<HashMap<BTreeSet<Place>, Arc<[Place]>>>,
+    withheld: Places,
+    /// Sorted by what is forwarded.
+    lists: Cell<Vec<(Places, Arc<[Place]>)>>,
 }
+
+/// Sorted, each once.
+type Places = Vec<Place>;
 
 impl<'a> Authenticators<'a> {
     /// `verified_peers`: the operator's word that the listener validates client certificates.
     pub fn read(sink: &Sink, warnings: &Sink, node: Option<&'a Node>, union: &Union, verified_peers: bool) -> Self {
-        let mut by_name = HashMap::new();
+        let mut by_name: PolicyMap<String, usize> = PolicyMap::default();
         let mut in_order = Vec::new();
         let entries = node.map_or(Ok(&[][..]), |node| {
             sink.at_most(node, MOST, "the credentials of all are looked for in every request")?;
@@ -57,12 +64,16 @@ impl<'a> Authenticators<'a> {
             if !by_name.contains_key(entry.key.as_str()) {
                 let slot = in_order.len();
                 let known = authenticator((sink, warnings), entry, union, verified_peers, slot);
-                by_name.insert(entry.key.as_str(), known);
-                in_order.push(entry);
+                by_name.insert(entry.key.clone(), slot);
+                in_order.push((entry, known));
             }
         }
+        let credentials = Credentials {
+            withheld: places(&mut faultless(&in_order), false),
+            lists: Cell::default(),
+        };
         Self {
-            credentials: Credentials::of(by_name.values().flatten()),
+            credentials,
             by_name,
             in_order,
             faulted: entries.err(),
@@ -80,7 +91,8 @@ impl<'a> Authenticators<'a> {
         }
         let found = sink.distinct(node, |item| {
             let name = sink.text(item)?;
-            let found = self.by_name.get(name).ok_or_else(|| self.unknown(sink, item, name))?;
+            let found = self.by_name.get(name).and_then(|at| self.in_order.get(*at));
+            let (_, found) = found.ok_or_else(|| self.unknown(sink, item, name))?;
             Ok(ByName(found.clone()?))
         })?;
         let found: Vec<Arc<Authenticator>> = found.into_iter().map(|asked| asked.0).collect();
@@ -98,29 +110,25 @@ impl<'a> Authenticators<'a> {
     pub fn stripped(&self, asked: Option<&[Arc<Authenticator>]>) -> Arc<[Place]> {
         let forwarded = match asked {
             // A place that two of them share goes on only where both say so.
-            Some(asked) => &places(asked.iter(), true) - &places(asked.iter(), false),
-            None => places(self.by_name.values().flatten(), true),
+            Some(asked) => without(places(&mut asked.iter(), true), &places(&mut asked.iter(), false)),
+            None => places(&mut faultless(&self.in_order), true),
         };
         self.credentials.stripped(forwarded)
     }
 
     /// Of all, those with a fault too.
-    pub fn names(&self) -> HashSet<&'a str> {
-        self.by_name.keys().copied().collect()
+    pub fn names(&self) -> HashSet<&str> {
+        self.by_name.keys().map(String::as_str).collect()
     }
 
     /// Those without a fault, in the order of the policy.
     pub fn all(&self) -> Vec<Arc<Authenticator>> {
-        let found = self
-            .in_order
-            .iter()
-            .filter_map(|entry| self.by_name.get(entry.key.as_str()));
-        found.flatten().cloned().collect()
+        faultless(&self.in_order).cloned().collect()
     }
 
     /// Patterns of the headers that allowing answers set for the upstream.
     pub fn accepted(&self) -> Vec<NamePattern> {
-        let callouts = self.by_name.values().flatten().filter_map(|known| known.callout());
+        let callouts = faultless(&self.in_order).filter_map(|known| known.callout());
         callouts
             .flat_map(|callout| callout.accept.headers.iter().cloned())
             .collect()
@@ -137,14 +145,13 @@ impl<'a> Authenticators<'a> {
 
     /// Where the credentials of all may stand.
     pub fn places(&self) -> impl Iterator<Item = Place> {
-        let known = self.by_name.values().flatten();
-        known.flat_map(|known| known.places().into_owned())
+        faultless(&self.in_order).flat_map(|known| known.places().into_owned())
     }
 
     /// Those that no rule asks.
     pub fn unused(&self, used: &HashSet<&str>) -> impl Iterator<Item = &'a Entry> {
         let unused = |entry: &&Entry| !used.contains(entry.key.as_str());
-        self.in_order.iter().copied().filter(unused)
+        self.in_order.iter().map(|(entry, _)| *entry).filter(unused)
     }
 
     fn unknown(&self, sink: &Sink, node: &Node, name: &str) -> Faulted {
@@ -156,7 +163,7 @@ impl<'a> Authenticators<'a> {
                 "no authenticator is named \"none\": for a public rule write authenticate: none, without brackets";
             return sink.fault(node, message);
         }
-        let hint = sink.hint(name, self.in_order.iter().map(|entry| entry.key.as_str()));
+        let hint = sink.hint(name, self.in_order.iter().map(|(entry, _)| entry.key.as_str()));
         sink.fault(node, format!("no authenticator is named {}{hint}", quoted(name)))
     }
 }
@@ -179,30 +186,40 @@ impl std::hash::Hash for ByName {
 }
 
 impl Credentials {
-    fn of<'a>(authenticators: impl Iterator<Item = &'a Arc<Authenticator>>) -> Self {
-        Self {
-            withheld: places(authenticators, false),
-            lists: Cell::default(),
-        }
-    }
-
-    fn stripped(&self, forwarded: BTreeSet<Place>) -> Arc<[Place]> {
+    fn stripped(&self, forwarded: Places) -> Arc<[Place]> {
         let mut lists = self.lists.take();
-        let list = lists
-            .entry(forwarded)
-            .or_insert_with_key(|forwarded| self.withheld.difference(forwarded).cloned().collect());
-        let list = Arc::clone(list);
+        let at = lists.partition_point(|(known, _)| *known < forwarded);
+        let list = match lists.get(at) {
+            Some((known, list)) if *known == forwarded => Arc::clone(list),
+            _ => {
+                let list: Arc<[Place]> = without(self.withheld.clone(), &forwarded).into();
+                lists.insert(at, (forwarded, Arc::clone(&list)));
+                list
+            }
+        };
         self.lists.set(lists);
         list
     }
 }
 
 /// Of those that forward their credential, or of those that do not.
-fn places<'a>(authenticators: impl Iterator<Item = &'a Arc<Authenticator>>, forwarding: bool) -> BTreeSet<Place> {
-    authenticators
-        .filter(|known| known.forwards() == forwarding)
-        .flat_map(|known| known.places().into_owned())
-        .collect()
+fn places(authenticators: &mut dyn Iterator<Item = &Arc<Authenticator>>, forwarding: bool) -> Places {
+    let mut places = Vec::new();
+    for known in authenticators.filter(|known| known.forwards() == forwarding) {
+        places.extend_from_slice(&known.places());
+    }
+    order::distinct(places, Place::cmp)
+}
+
+fn without(mut places: Places, others: &Places) -> Places {
+    places.retain(|place| others.binary_search(place).is_err());
+    places
+}
+
+fn faultless<'k>(
+    in_order: &'k [(&Entry, Checked<Arc<Authenticator>>)],
+) -> impl Iterator<Item = &'k Arc<Authenticator>> {
+    in_order.iter().filter_map(|(_, known)| known.as_ref().ok())
 }
 
 /// What is wrong with where `asked` stands in a rule.

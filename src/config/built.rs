@@ -2,7 +2,7 @@
 //! checked is what Envoy gets.
 
 use super::node::{Entry, Node, Value};
-use super::{Faults, Parsed, document, lint, write, yaml};
+use super::{Fault, Faults, Parsed, advice, document, lint, write, yaml};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
@@ -13,6 +13,14 @@ pub struct Built {
     pub parsed: Parsed,
     /// The one document that Envoy is given, compact, keys in their order; it has a `revision`.
     pub json: String,
+    root: Node,
+}
+
+impl Built {
+    /// Each cluster that the policy names and this bootstrap of Envoy's does not have.
+    pub fn unknown_clusters(&self, bootstrap: &str) -> Result<Vec<Fault>, Faults> {
+        Ok(advice::unknown_clusters(&self.root, &yaml::read(bootstrap)?))
+    }
 }
 
 /// They tell the policies of one company apart, and fit a log line.
@@ -28,12 +36,14 @@ pub fn of_tree(mut root: Node) -> Result<Built, Faults> {
     name_revision(&mut root);
     let root = root.numbered();
     let mut parsed = document::read(&root)?;
+    parsed.warnings.extend(advice::of(&root, &parsed.policy));
     parsed.warnings.extend(lint::warnings(&root, &parsed.policy));
     let place = |at: Option<super::Mark>| at.map(|at| (at.file, at.line, at.column));
     parsed.warnings.sort_by_key(|warning| place(warning.at));
     Ok(Built {
         json: write::json(&root),
         parsed,
+        root,
     })
 }
 

@@ -7,9 +7,11 @@ use super::debug;
 use super::fault::Faults;
 use super::identity::{self, Global, Union};
 use super::node::{Node, Value, quoted};
+use super::rate_limits::RateLimits;
 use super::read::{Fields, Known, all};
 use super::rules::{self, Scope};
 use super::sink::{Checked, Sink, duplicates};
+use super::upstream;
 use crate::policy::{AccessFields, Action, Log, Mode, Place, Policy, Rule};
 use crate::rule::RuleIndex;
 use crate::strip::Strip;
@@ -27,10 +29,11 @@ const FIELDS: Known = Known {
         "debug",
         "authenticators",
         "identity",
+        "rate_limits",
         "defaults",
         "rules",
     ],
-    later: &["rate_limits", "experiments"],
+    later: &["experiments"],
 };
 const LOG: Known = Known {
     now: &["query", "access"],
@@ -72,15 +75,22 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     let word = verified_peers.map_or(true, |word| word.unwrap_or(false));
     let authenticators = Authenticators::read(sink, warnings, fields.get("authenticators"), &union, word);
     let debug = fields.optional("debug", |node| debug::read(sink, node, authenticators.names(), word));
+    let rate_limits = RateLimits::read(sink, fields.get("rate_limits"), word);
     let shared: Arc<[_]> = match &global {
         Ok(Some(global)) => global.headers.clone().into(),
         _ => Arc::default(),
     };
+    let defaults = fields.optional("defaults", |node| rules::defaults(sink, node));
     let scope = Scope {
         sink,
         authenticators: &authenticators,
         identity: &shared,
-        defaults: fields.optional("defaults", |node| rules::defaults(sink, node)),
+        rate_limits: &rate_limits,
+        upstream: defaults.and_then(|defaults| match defaults.and_then(|fields| fields.get("upstream")) {
+            Some(node) => upstream::read(sink, node, true).map(Some),
+            None => Ok(None),
+        }),
+        defaults,
         verified_peers: word,
     };
     let defaults = rules::check_defaults(&scope);
@@ -94,11 +104,14 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     let debug = debug?;
     defaults?;
     warn_of_unused(warnings, &authenticators, &rules);
+    rate_limits.warn_of_unused(warnings, &rules);
     let mut global = global?.unwrap_or_default();
     let assertion = global.assertion.take();
     let strip = strip(&union, &authenticators, global);
+    rate_limits.check_headers(sink, &strip)?;
     if let Some(node) = fields.get("rules") {
         callers_word(sink, node, &rules, &strip)?;
+        upstream::nothing_stripped(sink, node, &rules, &strip)?;
         assertion::audiences(sink, node, &rules, assertion.as_ref())?;
     }
     Ok(Policy {
@@ -225,11 +238,18 @@ fn logs_no_credential(sink: &Sink, fields: &Fields, authenticators: &Authenticat
     let Some(Value::List(items)) = query.map(|entry| &entry.node.value) else {
         return Ok(());
     };
-    let credentials: HashSet<Place> = authenticators.places().collect();
+    let places: Vec<Place> = authenticators.places().collect();
+    let credentials: HashSet<&str> = places
+        .iter()
+        .filter_map(|place| match place {
+            Place::Query(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
     let shown = items.iter().filter_map(|item| {
         let name = item.text()?;
         let message = format!("{} holds a credential, and logs would show it", quoted(name));
-        let holds = credentials.contains(&Place::Query(name.to_owned()));
+        let holds = credentials.contains(name);
         holds.then(|| Err(sink.fault(item, message)))
     });
     all(shown).map(|_: Vec<()>| ())

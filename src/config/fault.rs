@@ -40,17 +40,6 @@ impl Faults {
         }])
     }
 
-    /// What shows where the policy is loaded: path and message each. At least one.
-    #[cfg(feature = "filter")]
-    pub(crate) fn at_paths(faults: Vec<(String, String)>) -> Self {
-        let fault = |(path, message)| Fault {
-            path,
-            message,
-            at: None,
-        };
-        Self(faults.into_iter().map(fault).collect())
-    }
-
     /// `faults` holds at least one.
     pub(super) fn of(faults: Vec<Fault>) -> Self {
         Self(faults)

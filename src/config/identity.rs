@@ -5,11 +5,13 @@ use super::names;
 use super::node::{Entry, Node, Value, quoted};
 use super::read::{Fields, Known, all};
 use super::sink::{Checked, Sink};
-use crate::header::{Folded, HeaderName, NamePattern};
+use crate::header::{Folded, HeaderName, NamePattern, NameSet};
 use crate::identity::{IdentityHeader, Template};
+use crate::order;
 use crate::policy::{AssertedAudience, Assertion};
+use crate::rule::PolicyMap;
 use crate::strip::OVERRIDE_HEADERS;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 const GLOBAL: Known = Known {
     now: &["headers", "strip", "keep", "assertion"],
@@ -26,7 +28,36 @@ const MOST: usize = 256;
 #[derive(Default)]
 pub struct Union {
     names: Vec<(HeaderName, Folded)>,
-    known: HashSet<Folded>,
+    known: NameSet,
+}
+
+/// Names that fold apart, as they were first written.
+#[derive(Default)]
+struct Spelled {
+    names: Vec<(HeaderName, Folded)>,
+    /// By what the name folds to.
+    at: PolicyMap<String, usize>,
+}
+
+impl Spelled {
+    fn get(&self, folded: &Folded) -> Option<&HeaderName> {
+        let (name, _) = self.names.get(*self.at.get(key(folded))?)?;
+        Some(name)
+    }
+
+    /// Where something folds as `name` does, it stays.
+    fn insert(&mut self, name: HeaderName) {
+        let folded = names::fold(&name);
+        let new = self.names.len();
+        if *self.at.entry(key(&folded).to_owned()).or_insert(new) == new {
+            self.names.push((name, folded));
+        }
+    }
+}
+
+/// A folded name is ASCII.
+fn key(folded: &Folded) -> &str {
+    std::str::from_utf8(folded.as_bytes()).unwrap_or_default()
 }
 
 /// `identity` of the whole policy.
@@ -41,11 +72,10 @@ pub struct Global {
 impl Union {
     /// Reads names only; what else is wrong with them is told where they are decoded.
     pub fn of(sink: &Sink, root: &Node) -> Self {
-        let mut spelled = HashMap::new();
-        let global: HashSet<HeaderName> = headers(field(root, "identity"))
-            .iter()
-            .filter_map(|entry| HeaderName::parse(&entry.key).ok())
-            .collect();
+        let mut spelled = Spelled::default();
+        let global = headers(field(root, "identity"));
+        let global: Vec<String> = global.iter().map(|entry| entry.key.to_ascii_lowercase()).collect();
+        let global: HashSet<&str> = global.iter().map(String::as_str).collect();
         one_name_each(sink, headers(field(root, "identity")), &mut spelled, None);
         let rules = match field(root, "rules").map(|rules| &rules.value) {
             Some(Value::List(rules)) => rules.as_slice(),
@@ -56,20 +86,23 @@ impl Union {
             one_name_each(sink, own, &mut spelled, Some(&global));
         }
         assertions(sink, root, &mut spelled);
-        let mut names: Vec<_> = spelled.into_iter().map(|(f, name)| (name, f)).collect();
-        names.sort_unstable();
+        let mut names = order::distinct(spelled.names, |(one, _), (other, _)| one.cmp(other));
         if names.len() > MOST {
             let count = names.len();
             let message = format!("{count} identity headers, at most {MOST}: each is removed from every request");
             sink.fault(root, message);
             names.truncate(MOST);
         }
-        let known = names.iter().map(|(_, folded)| folded.clone()).collect();
-        Self { names, known }
+        let mut union = Self {
+            names,
+            known: NameSet::default(),
+        };
+        union.known = union.patterns().collect();
+        union
     }
 
     pub fn contains(&self, name: &Folded) -> bool {
-        self.known.contains(name)
+        self.known.contains(name.as_bytes())
     }
 
     pub fn matched_by(&self, pattern: &NamePattern) -> Option<&HeaderName> {
@@ -180,7 +213,7 @@ fn covers(wide: &NamePattern, narrow: &NamePattern) -> bool {
 
 /// An assertion stands in a header of its own: an earlier gate's may be where ours will be. So does what `debug`
 /// answers, which nobody else writes either.
-fn assertions(sink: &Sink, root: &Node, spelled: &mut HashMap<Folded, HeaderName>) {
+fn assertions(sink: &Sink, root: &Node, spelled: &mut Spelled) {
     let own = field(root, "identity").and_then(|identity| field(identity, "assertion"));
     let authenticators = match field(root, "authenticators").map(|node| &node.value) {
         Some(Value::Map(entries)) => entries.as_slice(),
@@ -202,7 +235,9 @@ fn assertions(sink: &Sink, root: &Node, spelled: &mut HashMap<Folded, HeaderName
             None => found.push(name),
         }
     }
-    spelled.extend(found.into_iter().map(|name| (names::fold(&name), name)));
+    for name in found {
+        spelled.insert(name);
+    }
 }
 
 fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
@@ -220,29 +255,24 @@ fn headers(identity: Option<&Node>) -> &[Entry] {
 }
 
 /// Two spellings that fold to one name would be two headers to us and one to the upstream.
-fn one_name_each(
-    sink: &Sink,
-    entries: &[Entry],
-    spelled: &mut HashMap<Folded, HeaderName>,
-    global: Option<&HashSet<HeaderName>>,
-) {
-    let mut here = HashSet::new();
-    for entry in entries {
-        let Ok(name) = HeaderName::parse(&entry.key) else {
-            continue;
-        };
-        if !here.insert(name.clone()) {
+fn one_name_each(sink: &Sink, entries: &[Entry], spelled: &mut Spelled, global: Option<&HashSet<&str>>) {
+    let parsed = entries.iter().map(|entry| HeaderName::parse(&entry.key).ok());
+    let names: Vec<Option<HeaderName>> = parsed.collect();
+    let mut here: HashSet<&str> = HashSet::new();
+    for (entry, name) in entries.iter().zip(&names) {
+        let Some(name) = name else { continue };
+        if !here.insert(name.as_str()) {
             let message = format!("{} is written twice, case does not tell headers apart", name.as_str());
             sink.fault_at(&entry.node, entry.at, message);
             continue;
         }
-        if global.is_some_and(|global| global.contains(&name)) {
+        if global.is_some_and(|global| global.contains(name.as_str())) {
             let message = format!("{} is set by identity.headers already", name.as_str());
             sink.fault_at(&entry.node, entry.at, message);
             continue;
         }
-        let first = spelled.entry(names::fold(&name)).or_insert_with(|| name.clone());
-        if *first != name {
+        spelled.insert(name.clone());
+        if let Some(first) = spelled.get(&names::fold(name)).filter(|first| *first != name) {
             let (first, name) = (first.as_str(), name.as_str());
             let message = format!("{name} and {first} are one header to servers that fold names");
             sink.fault_at(&entry.node, entry.at, message);

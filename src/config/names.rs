@@ -102,16 +102,3 @@ pub fn label(text: &str) -> Result<(), String> {
 fn starts(name: &Folded, prefix: &str) -> bool {
     name.as_bytes().starts_with(prefix.as_bytes())
 }
-
-/// The name of a variable in the environment of Envoy's `vm_config` (POSIX: capitals, digits, `_`).
-pub fn environment(text: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    let starts = |c: char| c.is_ascii_uppercase() || c == '_';
-    match text.len() <= 128 && text.starts_with(starts) && text.chars().all(fits) {
-        true => Ok(text.to_owned()),
-        false => Err(format!(
-            "{} is no name of a variable: write capitals, digits and _",
-            quoted(text)
-        )),
-    }
-}

@@ -6,9 +6,10 @@ use super::node::{Entry, Node, Value, quoted};
 use super::secret::VISIBLE;
 use super::sink::{Checked, Faulted, Sink};
 use super::unit;
-use std::collections::HashSet;
+use crate::order;
+use crate::rule::Fnv;
 use std::fmt::Display;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -192,6 +193,17 @@ impl Sink {
         self.within(node, value, &allowed, unit::shown_duration)
     }
 
+    /// A part is shorter than the whole.
+    pub fn below(&self, node: &Node, value: Duration, timeout: Option<Duration>) -> Checked<Duration> {
+        match timeout {
+            Some(timeout) if value >= timeout => {
+                let message = format!("{value:?} is not below the timeout of {timeout:?}");
+                Err(self.fault(node, message))
+            }
+            _ => Ok(value),
+        }
+    }
+
     pub fn size(&self, node: &Node, allowed: RangeInclusive<u64>) -> Checked<u64> {
         #[cfg(feature = "cli")]
         self.note(node, || Expected::Size);
@@ -251,21 +263,23 @@ impl Sink {
         node: &'a Node,
         read: impl FnMut(&'a Node) -> Checked<T>,
     ) -> Checked<Vec<T>> {
-        let found = self.some_checked(node, read)?;
-        let mut seen = HashSet::with_capacity(found.len());
-        let twice: Vec<bool> = found
-            .iter()
-            .map(|value| value.as_ref().is_ok_and(|value| !seen.insert(value)))
-            .collect();
+        let mut found = self.some_checked(node, read)?;
+        let hashes = found.iter().enumerate().filter_map(|(position, value)| {
+            let mut hasher = Fnv::default();
+            value.as_ref().ok()?.hash(&mut hasher);
+            Some((hasher.finish(), position))
+        });
+        let equal = |one: usize, other: usize| match (found.get(one), found.get(other)) {
+            (Some(Ok(one)), Some(Ok(other))) => one == other,
+            _ => false,
+        };
         let items = self.items(node)?;
-        all(found
-            .into_iter()
-            .zip(twice)
-            .zip(items)
-            .map(|((value, twice), item)| match twice {
-                true => Err(self.fault(item, "listed twice")),
-                false => value,
-            }))
+        for position in repeated(&hashes.collect::<Vec<_>>(), &equal) {
+            if let (Some(value), Some(item)) = (found.get_mut(position), items.get(position)) {
+                *value = Err(self.fault(item, "listed twice"));
+            }
+        }
+        all(found.into_iter())
     }
 
     fn some_checked<'a, T>(
@@ -278,6 +292,23 @@ impl Sink {
             items => Ok(items.iter().map(read).collect()),
         }
     }
+}
+
+/// The positions whose value stands at an earlier one, too. `hashes`: with their positions. One function for
+/// values of every type; a hash set would be compiled for each.
+fn repeated(hashes: &[(u64, usize)], equal: &dyn Fn(usize, usize) -> bool) -> Vec<usize> {
+    let at = |nth: usize| hashes.get(nth).copied().unwrap_or_default();
+    let order = order::positions(hashes.len(), &|one, other| at(one).cmp(&at(other)));
+    let mut repeated = Vec::new();
+    for alike in order.chunk_by(|one, other| at(*one).0 == at(*other).0) {
+        for (nth, later) in alike.iter().enumerate() {
+            let mut earlier = alike.iter().take(nth);
+            if earlier.any(|earlier| equal(at(*earlier).1, at(*later).1)) {
+                repeated.push(at(*later).1);
+            }
+        }
+    }
+    order::distinct(repeated, usize::cmp)
 }
 
 /// What [`Sink::at_most`] counts.

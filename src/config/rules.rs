@@ -8,10 +8,12 @@ use super::authenticators::Authenticators;
 use super::matching;
 use super::names;
 use super::node::{Node, quoted};
+use super::rate_limits::RateLimits;
 use super::read::{Fields, Known, all};
 use super::sink::{Checked, Sink};
+use super::upstream;
 use crate::identity::IdentityHeader;
-use crate::policy::{Action, Rule, RuleMode};
+use crate::policy::{Action, Rule, RuleMode, Upstream};
 use crate::request::PathLeniency;
 use crate::rule::{Match, unreachable};
 use std::collections::HashSet;
@@ -30,8 +32,10 @@ const RULE: Known = Known {
         "mode",
         "paths_raw",
         "forget",
+        "rate_limit",
+        "upstream",
     ],
-    later: &["rate_limit", "experiments", "upstream"],
+    later: &["experiments"],
 };
 /// Where a policy grows past this it is several policies; the limit keeps an update of the filter,
 /// which holds up a worker of Envoy, well below a second.
@@ -44,7 +48,10 @@ pub struct Scope<'a> {
     pub sink: &'a Sink,
     pub authenticators: &'a Authenticators<'a>,
     pub identity: &'a Arc<[IdentityHeader]>,
+    pub rate_limits: &'a RateLimits<'a>,
     pub defaults: Checked<Option<Fields<'a>>>,
+    /// Of `defaults`: one for all rules that say nothing else.
+    pub upstream: Checked<Option<Arc<Upstream>>>,
     pub verified_peers: bool,
 }
 
@@ -163,6 +170,12 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
         });
     let paths_raw = fields.optional("paths_raw", |node| paths_raw(sink, node));
     let action = action::action(scope, fields, name.unwrap_or_default(), head.matcher.as_ref().ok());
+    let rate_limits = action::rate_limits(scope, fields);
+    let public = fields.get("authenticate").and_then(Node::text) == Some("none");
+    let upstream = match fields.get("upstream") {
+        Some(node) => upstream::read(sink, node, !public).map(Some),
+        None => scope.upstream.clone(),
+    };
     let action = action?;
     let asked = match &action {
         Action::Authenticate(gate) => Some(gate.authenticators.as_slice()),
@@ -176,7 +189,9 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
         paths_raw: paths_raw?.unwrap_or_default(),
         mode: head.mode?,
         action,
+        rate_limits: rate_limits?,
         strip_credentials,
+        upstream: upstream?,
     })
 }
 

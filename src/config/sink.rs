@@ -39,11 +39,16 @@ impl Sink {
     pub fn fault_at(&self, node: &Node, at: Option<Mark>, message: impl Into<String>) -> Faulted {
         let mut found = self.found.take();
         if found.len() < KEPT {
-            found.push(Found {
-                node: node.id,
-                at,
-                message: message.into(),
-            });
+            // In the order of the document, those of one node as they came.
+            let place = found.partition_point(|known| known.node <= node.id);
+            found.insert(
+                place,
+                Found {
+                    node: node.id,
+                    at,
+                    message: message.into(),
+                },
+            );
         } else {
             self.beyond.set(self.beyond.get().saturating_add(1));
         }
@@ -61,10 +66,13 @@ impl Sink {
 
     /// What was found, in the order of the document, each once.
     pub fn located(self, root: &Node) -> Vec<Fault> {
-        let mut found = self.found.take();
-        found.sort_by_key(|found| found.node);
-        let mut seen = HashSet::new();
-        found.retain(|found| seen.insert((found.node, found.message.clone())));
+        let mut found: Vec<Found> = Vec::new();
+        for one in self.found.take() {
+            let mut of_node = found.iter().rev().take_while(|known| known.node == one.node);
+            if of_node.all(|known| known.message != one.message) {
+                found.push(one);
+            }
+        }
         let mut wanted: Vec<u32> = found.iter().map(|found| found.node).collect();
         wanted.dedup();
         let mut paths = paths(root, &wanted).into_iter().peekable();

@@ -44,5 +44,5 @@ fn separate(index: usize, out: &mut String) {
 }
 
 fn write_text(text: &str, out: &mut String) {
-    write!(out, "{}", serde_json::Value::from(text)).unwrap_or_default();
+    crate::json::push_string(out, text);
 }

@@ -6,15 +6,18 @@ mod scalar;
 use super::fault::{Fault, Faults, Mark};
 use super::node::{Entry, MAX_DEPTH, Node, TOO_DEEP, Value, quoted};
 use super::sink::{Sink, duplicates};
-use super::{Built, Parsed, built, document, json, within_limit, write};
+use super::{Built, Parsed, advice, built, document, json, within_limit, write};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
 /// The text in a bootstrap that stands for the policy.
 pub const PLACEHOLDER: &str = "${MESHGATE_POLICY}";
 
-/// As [`super::parse`], from YAML; faults know their lines.
+/// As [`super::parse`], from YAML; faults know their lines, and what is likely a mistake is a warning.
 pub fn parse(text: &str) -> Result<Parsed, Faults> {
-    document::read(&read(text)?)
+    let root = read(text)?;
+    let mut parsed = document::read(&root)?;
+    parsed.warnings.extend(advice::of(&root, &parsed.policy));
+    Ok(parsed)
 }
 
 /// As the command line builds it: checked, and the document besides.

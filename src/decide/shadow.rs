@@ -1,5 +1,6 @@
 //! What shadow rules would have done, as far as it can be told without asking anybody else.
 
+use super::Way;
 use crate::authn::{Caller, WhyNobody};
 use crate::authz::Facts;
 use crate::denial::Outcome;
@@ -8,13 +9,10 @@ use crate::request::{Connection, Request};
 use std::sync::Arc;
 
 /// `caller` as the deciding rule found it; None where it did not come so far.
-pub(super) fn outcomes(
-    shadows: &[Arc<Rule>],
-    caller: Option<&Caller>,
-    request: &Request,
-    connection: &dyn Connection,
-) -> Vec<(Arc<Rule>, Outcome)> {
+pub(super) fn outcomes(way: &Way, caller: Option<&Caller>, connection: &dyn Connection) -> Vec<(Arc<Rule>, Outcome)> {
+    let request = &way.request;
     let outcome = |rule: &Arc<Rule>| match &rule.action {
+        _ if way.limited_shadows.contains(&rule.position) => Outcome::RateLimited,
         Action::Refuse(_) => Outcome::Closed,
         Action::Public => Outcome::Public,
         Action::Authenticate(gate) if request.is_preflight() => match gate.preflight {
@@ -26,10 +24,16 @@ pub(super) fn outcomes(
             None => Outcome::NotAsked,
         },
     };
-    shadows.iter().map(|rule| (rule.clone(), outcome(rule))).collect()
+    way.shadows.iter().map(|rule| (rule.clone(), outcome(rule))).collect()
 }
 
-fn of_caller(rule: &Rule, gate: &Gate, caller: &Caller, request: &Request, connection: &dyn Connection) -> Outcome {
+pub(super) fn of_caller(
+    rule: &Rule,
+    gate: &Gate,
+    caller: &Caller,
+    request: &Request,
+    connection: &dyn Connection,
+) -> Outcome {
     let passes = match caller {
         Caller::Known(principal) => {
             if !gate.authenticators.iter().any(|a| a.name == principal.authenticator) {

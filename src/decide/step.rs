@@ -9,6 +9,7 @@ use crate::header::{Edits, Field, Headers};
 use crate::memory::Order;
 use crate::policy::{Policy, Rule};
 use crate::request::{self, Connection};
+use crate::upstream::Carried;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -148,13 +149,42 @@ pub struct Record {
     pub credential_id: Option<Arc<str>>,
     /// Why the service could not be asked, also where the request went on.
     pub failure: Option<CalloutFailure>,
+    /// The caller is known, and what the upstream would have to be told could not be signed.
+    pub unsigned: bool,
     /// What shadow rules would have done.
     pub shadows: Vec<(Arc<Rule>, Outcome)>,
+    /// Limits under which it had no bucket of its own: too many callers at once.
+    pub overflowed: Vec<Arc<str>>,
     pub used: Used,
     /// Whether this caller is one whom `debug` tells how the decision came about.
     pub is_told: bool,
+    pub carried: Carried,
     /// False under `mode: observe`: this is what would have been done.
     pub enforced: bool,
+}
+
+impl Record {
+    /// Whether something is wrong on our side, which an operator has to see.
+    pub fn is_error(&self) -> bool {
+        match self.failure {
+            // A caller who is slow to send its body looks the same, and could fill the log with errors.
+            // One outage is told by those who met it, not by everyone whom it kept out.
+            Some(CalloutFailure::BodyUnseen | CalloutFailure::BreakerOpen { .. } | CalloutFailure::TooManyWaiting) => {
+                false
+            }
+            Some(_) => true,
+            None => self.unsigned,
+        }
+    }
+
+    /// In a few words, for whoever reads the log.
+    pub fn message(&self) -> Cow<'static, str> {
+        match self.failure {
+            Some(failure) => failure.detail(),
+            None if self.unsigned => "the proxy's own key does not sign".into(),
+            None => self.outcome.word().into(),
+        }
+    }
 }
 
 impl Forward {
@@ -212,6 +242,7 @@ impl Way {
         let mut record = self.record(row.outcome, row.cause.clone(), caller.as_ref(), connection);
         match &denial {
             Denial::AuthUnavailable(failure) => record.failure = Some(*failure),
+            Denial::Unsigned => record.unsigned = true,
             Denial::KeysUnavailable { authenticator } => record.authenticator = Some(authenticator.clone()),
             _ => {}
         }
@@ -282,9 +313,12 @@ impl Way {
                 .or_else(|| credential.authenticator.clone()),
             credential_id: credential.id.clone(),
             failure,
+            unsigned: false,
             used: Used::Nothing,
-            shadows: shadow::outcomes(&self.shadows, caller, &self.request, connection),
             is_told: principal.is_some_and(|principal| self.tells(principal, connection)),
+            shadows: shadow::outcomes(self, caller, connection),
+            overflowed: self.overflowed.clone(),
+            carried: Carried::AsSaid,
             enforced: authz::observing(&self.policy).is_none(),
         }
     }
@@ -327,9 +361,12 @@ fn without_rule(policy: &Policy, outcome: Outcome, cause: Cow<'static, str>) -> 
         authenticator: None,
         credential_id: None,
         failure: None,
+        unsigned: false,
         used: Used::Nothing,
+        carried: Carried::AsSaid,
         shadows: Vec::new(),
         is_told: false,
+        overflowed: Vec::new(),
         enforced: authz::observing(policy).is_none(),
     }
 }

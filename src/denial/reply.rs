@@ -4,6 +4,7 @@ use super::{Denial, Row, ServiceDenial};
 use crate::assertion::JWKS_MAX_AGE_S;
 use crate::header::Field;
 use crate::json::push_string;
+use crate::rate_limit::Limited;
 use crate::request::Request;
 
 /// A local reply.
@@ -66,6 +67,9 @@ impl Reply {
             let seconds = seconds.to_string().into_bytes();
             reply.headers.push((b"retry-after".to_vec(), seconds));
         }
+        if let Denial::RateLimited(limited) = denial {
+            reply.headers.extend(rate(limited));
+        }
         reply
     }
 
@@ -113,6 +117,20 @@ fn service(denial: &ServiceDenial, row: &Row, request_id: &str) -> Reply {
         body,
         grpc_status: None,
     }
+}
+
+/// RFC 9110 section 10.2.3, and the three headers of draft-ietf-httpapi-ratelimit-headers-06, which gateways and clients
+/// know (later drafts have another one): what the bucket holds, what is left of it, and the seconds until it is full
+/// again. Seconds are rounded up, so that whoever keeps to them finds room.
+fn rate(limited: &Limited) -> [Field; 4] {
+    let field = |name: &[u8], number: u64| (name.to_vec(), number.to_string().into_bytes());
+    let seconds = |ns: u64| ns.div_ceil(1_000_000_000).max(1);
+    [
+        field(b"retry-after", seconds(limited.retry_after_ns)),
+        field(b"ratelimit-limit", limited.burst),
+        field(b"ratelimit-remaining", 0),
+        field(b"ratelimit-reset", seconds(limited.full_ns)),
+    ]
 }
 
 fn json_type() -> Field {

@@ -8,11 +8,12 @@ pub use calls::{Outcome, ask, refresh, send_handed_over};
 pub use release::{answer_came, end_overdue};
 
 use super::act::InFlight;
+use super::by_number::ByNumber;
 use crate::decide::{Awaiting, Call, Heard, OnResponse};
 use crate::flight::{Flight, Flights, Number};
 use calls::{Asked, HandedOver};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 #[derive(Default)]
 pub struct Asking {
@@ -20,8 +21,8 @@ pub struct Asking {
     /// Whether the root's own callback runs.
     in_root: Cell<bool>,
     /// By token.
-    calls: RefCell<HashMap<u32, Asked>>,
-    streams: RefCell<HashMap<u32, State>>,
+    calls: RefCell<ByNumber<Asked>>,
+    streams: RefCell<ByNumber<State>>,
     flights: RefCell<Flights>,
     /// Whom the next ticks let go on.
     released: RefCell<VecDeque<u32>>,
@@ -63,10 +64,10 @@ pub enum Told {
 impl Asking {
     pub fn tell(&self, context_id: u32) -> Told {
         let mut streams = self.streams.borrow_mut();
-        if let Some(State::Waits(_)) = streams.get(&context_id) {
+        if let Some(State::Waits(_)) = streams.get(context_id) {
             return Told::Waits;
         }
-        match streams.remove(&context_id) {
+        match streams.remove(context_id) {
             Some(State::GoneOn(on_response)) => Told::GoneOn(on_response),
             _ => Told::Refused,
         }
@@ -74,7 +75,7 @@ impl Asking {
 
     /// The stream is over, or is refused where it stands. Its question goes on: others may wait for the answer.
     pub fn leave(&self, context_id: u32) -> Option<InFlight> {
-        let state = self.streams.borrow_mut().remove(&context_id);
+        let state = self.streams.borrow_mut().remove(context_id);
         match state {
             Some(State::Waits(waits)) => {
                 self.waits_no_longer(&waits);
@@ -93,7 +94,7 @@ impl Asking {
     }
 
     fn waits(&self, context_id: u32) -> bool {
-        matches!(self.streams.borrow().get(&context_id), Some(State::Waits(_)))
+        matches!(self.streams.borrow().get(context_id), Some(State::Waits(_)))
     }
 
     fn waits_no_longer(&self, waits: &Waits) {
@@ -104,7 +105,7 @@ impl Asking {
 
     fn take(&self, context_id: u32) -> Option<Box<Waits>> {
         let mut streams = self.streams.borrow_mut();
-        match streams.remove(&context_id) {
+        match streams.remove(context_id) {
             Some(State::Waits(waits)) => {
                 drop(streams);
                 self.waits_no_longer(&waits);

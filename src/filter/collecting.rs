@@ -1,13 +1,13 @@
 //! Requests whose body is being collected for the service.
 
 use super::act::{self, InFlight};
+use super::by_number::ByNumber;
 use super::root::Plugin;
 use super::{ffi, report};
 use crate::authn::callout::CalloutFailure;
 use crate::decide::{Ask, Heard, Used};
 use crate::policy::SendBody;
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 /// A request that waits for a body or an answer.
 pub struct Waiting {
@@ -17,7 +17,7 @@ pub struct Waiting {
 
 /// By stream, so that a tick can end those whose body never comes.
 #[derive(Default)]
-pub struct Collecting(RefCell<HashMap<u32, Entry>>);
+pub struct Collecting(RefCell<ByNumber<Entry>>);
 
 enum Entry {
     Waiting {
@@ -40,7 +40,7 @@ impl Collecting {
     }
 
     pub fn take(&self, context_id: u32) -> Option<Waiting> {
-        match self.0.borrow_mut().remove(&context_id) {
+        match self.0.borrow_mut().remove(context_id) {
             Some(Entry::Waiting { waiting, .. }) => Some(waiting),
             Some(Entry::GoneOn) | None => None,
         }
@@ -49,7 +49,7 @@ impl Collecting {
     /// The proxy does show bodies: how long this one takes is between the caller and the proxy's
     /// own timeouts. What is to be collected.
     pub fn piece_came(&self, context_id: u32) -> Option<SendBody> {
-        match self.0.borrow_mut().get_mut(&context_id)? {
+        match self.0.borrow_mut().get_mut(context_id)? {
             Entry::Waiting { waiting, deadline_ns } => {
                 *deadline_ns = None;
                 waiting.ask.question.body
@@ -59,7 +59,7 @@ impl Collecting {
     }
 
     pub fn has_gone_on(&self, context_id: u32) -> bool {
-        matches!(self.0.borrow().get(&context_id), Some(Entry::GoneOn))
+        matches!(self.0.borrow().get(context_id), Some(Entry::GoneOn))
     }
 
     fn overdue(&self, now_ns: u64) -> Vec<u32> {
@@ -69,7 +69,7 @@ impl Collecting {
         };
         let entries = self.0.borrow();
         let overdue = entries.iter().filter(|(_, entry)| is_overdue(entry));
-        overdue.map(|(id, _)| *id).collect()
+        overdue.map(|(id, _)| id).collect()
     }
 }
 

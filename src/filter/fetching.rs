@@ -13,7 +13,14 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// All documents of a policy.
-pub struct Fetching(Vec<Document>);
+pub struct Fetching {
+    documents: Vec<Document>,
+    quick_ticks: Cell<u32>,
+}
+
+/// How long another VM's fetch may take that this one waits for: the usual timeout of 2 s, in ticks of 5 ms. After that
+/// the issuer is away, and nobody is helped by looking often.
+const QUICK_TICKS: u32 = 400;
 
 struct Document {
     source: Source,
@@ -50,24 +57,31 @@ impl Fetching {
             told_age_s: Cell::new(None),
             random: RandomState::new(),
         });
-        Self(documents.collect())
+        Self {
+            documents: documents.collect(),
+            quick_ticks: QUICK_TICKS.into(),
+        }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether something was never here that another VM may have any moment: until it is, requests that need it are
+    /// refused.
+    pub fn is_awaited(&self) -> bool {
+        self.quick_ticks.get() > 0 && self.documents.iter().any(|document| document.held.get().is_none())
     }
 }
 
 /// In the root's callback, where calls may be made.
 pub fn tick(plugin: &Plugin, now_ms: u64) {
-    for document in &plugin.fetching.0 {
+    let fetching = &plugin.fetching;
+    fetching.quick_ticks.set(fetching.quick_ticks.get().saturating_sub(1));
+    for document in &fetching.documents {
         document.tick(plugin, now_ms);
     }
 }
 
 /// What another VM fetched before this one began, so that a changed policy has its keys at once.
 pub fn take_what_is_there(plugin: &Plugin, now_ms: u64) {
-    for document in &plugin.fetching.0 {
+    for document in &plugin.fetching.documents {
         let (status, _) = document.status();
         if status.came_ms != 0 {
             document.take(plugin, &status, now_ms);
@@ -78,7 +92,7 @@ pub fn take_what_is_there(plugin: &Plugin, now_ms: u64) {
 /// In the root's callback: whether the answer was to one of these calls.
 pub fn answer_came(plugin: &Plugin, token: u32, body_size: usize) -> bool {
     let is_its = |document: &&Document| document.call.borrow().as_ref().is_some_and(|call| call.token == token);
-    let Some(document) = plugin.fetching.0.iter().find(is_its) else {
+    let Some(document) = plugin.fetching.documents.iter().find(is_its) else {
         return false;
     };
     // The answer may cause the next call.
@@ -254,6 +268,7 @@ impl Document {
             let mut line = entry!(Level::Error, &message);
             line.string("authenticator", &self.source.authenticator);
             line.string("cause", fault.word());
+            line.string("cluster", &self.source.remote.cluster);
             line.write();
         }
     }

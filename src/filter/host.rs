@@ -2,9 +2,10 @@
 
 use super::ffi::{self, HostError};
 use super::report;
-use crate::cache::SharedStore;
+use crate::cache::{Refused, SharedStore, Version};
 use crate::header::{Edits, Field, Headers};
 use crate::request::Connection;
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
 /// proxy-wasm `MapType`
@@ -124,6 +125,34 @@ impl SharedStore for HostStore {
     fn set(&self, slot: &str, bytes: &[u8]) {
         ffi::set_shared_data(slot, bytes, 0).unwrap_or_else(failed("set_shared_data"));
     }
+
+    fn versioned(&self, slot: &str) -> Result<(Vec<u8>, Version), Refused> {
+        // What is absent takes any version, and what somebody made meanwhile only its own: never 0, which always writes.
+        const ABSENT: u32 = u32::MAX;
+        let there = ffi::shared_data(slot).map_err(|error| refused("get_shared_data", error))?;
+        let (bytes, version) = there.unwrap_or((Vec::new(), ABSENT));
+        Ok((bytes, Version(version)))
+    }
+
+    fn replace(&self, slot: &str, bytes: &[u8], Version(version): Version) -> Result<bool, Refused> {
+        match ffi::set_shared_data(slot, bytes, version) {
+            Ok(()) => Ok(true),
+            Err(ffi::CAS_MISMATCH) => Ok(false),
+            Err(error) => Err(refused("set_shared_data", error)),
+        }
+    }
+}
+
+/// Counted each time and logged once: a proxy that refuses one refuses all, and every request would say so.
+fn refused(deed: &'static str, error: HostError) -> Refused {
+    thread_local! {
+        static TOLD: Cell<bool> = const { Cell::new(false) };
+    }
+    match TOLD.replace(true) {
+        false => report::host_error(deed, error),
+        true => report::count_host_error(deed),
+    }
+    Refused
 }
 
 /// It is as if nothing were shared.

@@ -3,8 +3,8 @@
 //! into a label of Prometheus.
 
 use super::ffi;
+use crate::rule::PolicyMap;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::fmt::Write;
 
 #[derive(Clone, Copy)]
@@ -15,20 +15,27 @@ enum Kind {
 
 thread_local! {
     /// By full name. Of the module, not of a policy: the proxy gives a name defined twice a second id.
-    static IDS: RefCell<HashMap<String, Option<u32>>> = RefCell::default();
+    static IDS: RefCell<Ids> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Ids {
+    /// Into `ids`; one kind of map with those of a policy, whose words the names are made of.
+    at: PolicyMap<String, usize>,
+    /// None where the proxy refused.
+    ids: Vec<Option<u32>>,
 }
 
 fn id(kind: Kind, name: &str) -> Option<u32> {
-    let find = |ids: &RefCell<HashMap<String, Option<u32>>>| {
-        let mut ids = ids.borrow_mut();
-        match ids.get(name) {
-            Some(id) => *id,
-            None => {
-                let id = ffi::define_metric(kind as u32, name).ok();
-                ids.insert(name.to_owned(), id);
-                id
-            }
-        }
+    let find = |ids: &RefCell<Ids>| {
+        let Ids { at, ids } = &mut *ids.borrow_mut();
+        let known = at.get(name).and_then(|at| ids.get(*at));
+        known.copied().unwrap_or_else(|| {
+            let id = ffi::define_metric(kind as u32, name).ok();
+            at.insert(name.to_owned(), ids.len());
+            ids.push(id);
+            id
+        })
     };
     // Where a thread ends, gauges may go after the names: there is nothing left to tell.
     IDS.try_with(find).ok().flatten()

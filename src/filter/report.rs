@@ -4,13 +4,13 @@ use super::ffi::HostError;
 use super::log::{self, entry};
 use super::metrics::Counter;
 use super::{ffi, host};
-use crate::authn::callout::CalloutFailure;
 use crate::decide::{Record, Used, request_id};
 use crate::denial::Outcome;
 use crate::header::Headers;
 use crate::policy::{AccessFields, Policy, Rule};
 use crate::request::query;
 use crate::rule::PolicyMap;
+use crate::upstream::Carried;
 use ::log::Level;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -18,15 +18,21 @@ use std::sync::Arc;
 /// Counters by what is counted, so that counting costs no name.
 #[derive(Debug, Default)]
 pub struct Counters {
-    decisions: RefCell<PolicyMap<Key, Counter>>,
-    /// By authenticator and result.
-    callouts: RefCell<PolicyMap<(Arc<str>, &'static str), Counter>>,
-    /// By authenticator and whose word a decision went by.
-    answers: RefCell<PolicyMap<(Arc<str>, Used), Counter>>,
+    /// Of all kinds: each kind of map is code of its own.
+    known: RefCell<PolicyMap<Key, Counter>>,
 }
 
-/// The rule by its position, if there is one.
-type Key = (Option<usize>, Outcome, Family);
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Key {
+    /// The rule by its position, if there is one.
+    Decision(Option<usize>, Outcome, Family),
+    /// By authenticator and result.
+    Callout(Arc<str>, &'static str),
+    /// By authenticator and whose word a decision went by.
+    Answer(Arc<str>, Used),
+    /// By limit and metric.
+    Limit(Arc<str>, &'static str),
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Family {
@@ -37,47 +43,42 @@ enum Family {
 impl Counters {
     /// What a question came to.
     pub fn count_callout(&self, authenticator: Arc<str>, result: &'static str) {
-        let named = |(authenticator, result): &(Arc<str>, &str)| {
+        self.increment(Key::Callout(authenticator.clone(), result), &|| {
             Counter::named(
                 "callouts_total",
-                &[("authenticator", authenticator), ("result", result)],
+                &[("authenticator", &authenticator), ("result", result)],
             )
-        };
-        let mut callouts = self.callouts.borrow_mut();
-        callouts
-            .entry((authenticator, result))
-            .or_insert_with_key(named)
-            .increment();
+        });
     }
 
     fn count_answer(&self, authenticator: &Arc<str>, used: Used) {
-        let named = || {
+        self.increment(Key::Answer(authenticator.clone(), used), &|| {
             Counter::named(
                 "answers_total",
                 &[("authenticator", authenticator), ("from", used.word())],
             )
-        };
-        let mut answers = self.answers.borrow_mut();
-        let key = (authenticator.clone(), used);
-        answers.entry(key).or_insert_with(named).increment();
+        });
+    }
+
+    fn count_limit(&self, limit: &Arc<str>, metric: &'static str) {
+        let key = Key::Limit(limit.clone(), metric);
+        self.increment(key, &|| Counter::named(metric, &[("limit", limit)]));
     }
 
     fn count(&self, family: Family, rule: Option<&Rule>, outcome: Outcome) {
-        let key = (rule.map(|rule| rule.position), outcome, family);
-        let named = || {
+        let key = Key::Decision(rule.map(|rule| rule.position), outcome, family);
+        self.increment(key, &|| {
             let name = match family {
                 Family::Requests => "requests_total",
                 Family::Shadow => "shadow_requests_total",
             };
-            Counter::named(
-                name,
-                &[
-                    ("rule", rule.map_or("none", |rule| &rule.name)),
-                    ("outcome", outcome.word()),
-                ],
-            )
-        };
-        self.decisions.borrow_mut().entry(key).or_insert_with(named).increment();
+            let rule = rule.map_or("none", |rule| &rule.name);
+            Counter::named(name, &[("rule", rule), ("outcome", outcome.word())])
+        });
+    }
+
+    fn increment(&self, key: Key, named: &dyn Fn() -> Counter) {
+        self.known.borrow_mut().entry(key).or_insert_with(named).increment();
     }
 }
 
@@ -85,6 +86,10 @@ impl Counters {
 pub fn host_error(deed: &'static str, error: HostError) {
     let HostError(status) = error;
     entry!(Level::Error, &format!("the proxy refused: {deed}, status {status}")).write();
+    count_host_error(deed);
+}
+
+pub fn count_host_error(deed: &'static str) {
     Counter::named("host_errors_total", &[("call", deed)]).increment();
 }
 
@@ -96,16 +101,22 @@ pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record:
     if let Some((authenticator, why)) = record.authenticator.as_ref().zip(not_asked(record)) {
         counters.count_callout(authenticator.clone(), why);
     }
+    if record.outcome == Outcome::RateLimited {
+        counters.count_limit(&record.cause.as_ref().into(), "rate_limited_total");
+    }
+    for limit in &record.overflowed {
+        counters.count_limit(limit, "rate_limit_overflows_total");
+    }
+    if let (Some(rule), Carried::UnreadableDeadline) = (&record.rule, record.carried) {
+        Counter::named("deadlines_ignored_total", &[("rule", &rule.name)]).increment();
+    }
     for (rule, outcome) in &record.shadows {
         counters.count(Family::Shadow, Some(rule), *outcome);
     }
     set_state(&policy.log.access, record);
-    let level = match record.failure {
-        // A caller who is slow to send its body looks the same, and could fill the log with errors.
-        // One outage is told by those who met it, not by everyone whom it kept out.
-        Some(CalloutFailure::BodyUnseen | CalloutFailure::BreakerOpen { .. } | CalloutFailure::TooManyWaiting)
-        | None => Level::Info,
-        Some(_) => Level::Error,
+    let level = match record.is_error() {
+        true => Level::Error,
+        false => Level::Info,
     };
     if log::enabled(level) {
         write_line(policy, headers, record, started_ns, level);
@@ -137,11 +148,7 @@ fn set_state(access: &AccessFields, record: &Record) {
 }
 
 fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u64, level: Level) {
-    let message = match record.failure {
-        Some(failure) => failure.detail(),
-        None => record.outcome.word().into(),
-    };
-    let mut line = entry!(level, &message);
+    let mut line = entry!(level, &record.message());
     line.string("request_id", &request_id(headers));
     line.string("trace_id", &trace_id(headers));
     line.string("username", record.subject.as_deref().unwrap_or_default());
@@ -154,6 +161,9 @@ fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u
     line.raw("duration_ms", &format!("{}.{:03}", spent_us / 1000, spent_us % 1000));
     if let Some(authenticator) = &record.authenticator {
         line.string("authenticator", authenticator);
+    }
+    if let Some(cluster) = in_vain(policy, record) {
+        line.string("cluster", cluster);
     }
     if record.used != Used::Nothing {
         line.string("answer", record.used.word());
@@ -172,6 +182,13 @@ fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u
         line.string("shadow", &shadows.collect::<Vec<_>>().join(","));
     }
     line.write();
+}
+
+/// The cluster of the service that could not be asked.
+fn in_vain<'p>(policy: &'p Policy, record: &Record) -> Option<&'p str> {
+    let asked = record.failure.and(record.authenticator.as_ref())?;
+    let known = policy.authenticators.iter().find(|known| known.name == *asked)?;
+    Some(&known.callout()?.cluster)
 }
 
 /// W3C Trace Context's, or B3's.

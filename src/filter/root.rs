@@ -8,11 +8,12 @@ use super::log::entry;
 use super::orders::{self, Orders};
 use super::report::{self, Counters};
 use super::stream::Stream;
-use super::{ffi, host, log as lines, metrics, secrets};
+use super::{ffi, host, log as lines, metrics};
 use crate::cache::{Generation, Seed};
 use crate::config::{self, Faults};
 use crate::memory::Memory;
 use crate::policy::{Mode, Policy};
+use crate::rate_limit::Buckets;
 use log::Level;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
@@ -44,7 +45,8 @@ pub struct Root {
 /// An order to forget reaches every worker within two of them. A quarter of a microsecond of work each time.
 const TICK_MS: u32 = 100;
 
-const FIRST_TICK_MS: u32 = 5;
+/// Until the keys are there that another worker fetches: the first request may be here soon.
+const QUICK_TICK_MS: u32 = 5;
 
 /// Envoy takes a configuration of any size; see `config` for what a policy may be.
 const MAX_CONFIGURATION_BYTES: usize = usize::MAX >> 1;
@@ -59,7 +61,12 @@ impl Root {
 
     /// Those whom one callback may not let go on all together do not wait for the next quarter of a second.
     fn set_pace(&self, plugin: &Plugin) {
-        self.set_tick(plugin, if plugin.asking.has_released() { 1 } else { TICK_MS });
+        let period_ms = match plugin.asking.has_released() {
+            true => 1,
+            false if plugin.fetching.is_awaited() => QUICK_TICK_MS,
+            false => TICK_MS,
+        };
+        self.set_tick(plugin, period_ms);
     }
 
     fn set_tick(&self, plugin: &Plugin, period_ms: u32) {
@@ -81,8 +88,13 @@ impl Root {
         let assertions = config::signing(&policy, environment)?;
         let generation = Generation::of(&bytes);
         let mut memory = Memory::new(&policy, seed()).with_assertions(assertions);
+        if policy.rules.iter().any(|rule| !rule.rate_limits.is_empty()) {
+            memory = memory.with_buckets(Buckets::shared(&host::HostStore, seed()));
+        }
         memory.share(&policy, &generation, &secrets, ffi::now_ns() / 1_000_000);
-        secrets::read(&policy, &mut memory, environment)?;
+        for (slot, keys) in secrets.key_sets {
+            memory.set_keys(slot, keys);
+        }
         let observing = policy.mode == Mode::Observe;
         metrics::set_gauge("policy_observing", &[], u64::from(observing));
         metrics::set_revision(&policy.revision);
@@ -105,10 +117,7 @@ impl Root {
         // What was ordered before does not concern this worker, which remembers nothing yet.
         orders::exchange(&plugin);
         fetching::take_what_is_there(&plugin, ffi::now_ns() / 1_000_000);
-        if !plugin.fetching.is_empty() {
-            // The first request may be here soon.
-            self.set_tick(&plugin, FIRST_TICK_MS);
-        }
+        self.set_pace(&plugin);
         self.plugin = Some(Rc::new(plugin));
         Ok(())
     }

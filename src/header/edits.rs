@@ -12,6 +12,8 @@ pub struct Edits {
     pub set: Vec<Field>,
     /// Set as well: what says who calls, made once for many requests of one caller.
     pub identity: Option<Arc<[Field]>>,
+    /// Set as well: how the request is carried, the same for many requests of one rule.
+    pub carried: Option<Arc<[Field]>>,
     /// Stands beside what is there.
     pub add: Vec<Field>,
 }
@@ -34,7 +36,9 @@ impl Edits {
 
     /// All that is set.
     pub fn sets(&self) -> impl Iterator<Item = &Field> + Clone {
-        self.set.iter().chain(self.identity.as_deref().unwrap_or_default())
+        let made = [&self.identity, &self.carried].into_iter();
+        let made = made.flat_map(|fields| fields.as_deref().unwrap_or_default());
+        self.set.iter().chain(made)
     }
 
     pub fn is_set(&self, name: &[u8]) -> bool {

@@ -1,6 +1,7 @@
 //! Many name patterns, asked once per header of every request.
 
 use super::{Folded, NamePattern, fold_byte, folds_alike};
+use crate::order;
 use std::cmp::Ordering;
 
 /// A set of [`NamePattern`]s. Asking allocates nothing.
@@ -20,6 +21,12 @@ pub struct NameSet {
 
 impl FromIterator<NamePattern> for NameSet {
     fn from_iter<I: IntoIterator<Item = NamePattern>>(patterns: I) -> Self {
+        Self::of(patterns.into_iter().collect())
+    }
+}
+
+impl NameSet {
+    fn of(patterns: Vec<NamePattern>) -> Self {
         let mut set = Self::default();
         for pattern in patterns {
             match pattern {
@@ -29,8 +36,7 @@ impl FromIterator<NamePattern> for NameSet {
                 NamePattern::Any => set.any = true,
             }
         }
-        set.exact.sort_by(|a, b| compare(&a.0, &b.0));
-        set.exact.dedup();
+        set.exact = order::distinct(set.exact, |a, b| compare(&a.0, &b.0));
         for name in &set.exact {
             let (word, bit) = mark(&name.0);
             if let Some(marks) = set.marks.get_mut(word) {
@@ -40,9 +46,7 @@ impl FromIterator<NamePattern> for NameSet {
         set.heads = set.prefixes.iter().fold(0, |bits, name| bits | head_bit(&name.0));
         set
     }
-}
 
-impl NameSet {
     /// `name` as received: it is folded while it is compared.
     pub fn contains(&self, name: &[u8]) -> bool {
         let (word, bit) = mark(name);

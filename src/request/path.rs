@@ -34,6 +34,21 @@ pub enum PathFault {
 }
 
 impl PathFault {
+    pub const ALL: [Self; 12] = [
+        Self::NotAbsolute,
+        Self::Fragment,
+        Self::Control,
+        Self::BadEscape,
+        Self::EncodedControl,
+        Self::EncodedBackslash,
+        Self::Backslash,
+        Self::NotUtf8,
+        Self::DotSegment,
+        Self::EncodedSlash,
+        Self::Semicolon,
+        Self::EmptySegment,
+    ];
+
     /// The word for logs and metrics.
     pub fn word(self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 
 use super::index::{RuleIndex, Trie};
 use super::{HostPattern, Match, PathPattern, SegmentPattern};
+use crate::order;
 use crate::policy::RuleMode;
 
 /// Rules that share host and path and differ only in what else they ask are compared each with each:
@@ -56,20 +57,16 @@ fn covered_by(
             }
             let comparisons = lists.iter().map(|list| list.len()).sum();
             budget.comparisons = budget.comparisons.checked_sub(comparisons)?;
-            let mut candidates: Vec<usize> = lists.into_iter().flatten().copied().collect();
-            candidates.sort_unstable();
             // CONNECT without a path: any path fits, and only a rule that lists the method takes it.
             let pathless = path.tail && path.segments.is_empty() && matcher.lists_connect();
             let takes = |earlier: &Match| asks_no_more(earlier, matcher) && (!pathless || earlier.lists_connect());
-            let taker = candidates
-                .into_iter()
-                .find(|earlier| matchers.get(*earlier).is_some_and(|(m, _)| takes(m)))?;
+            let candidates = lists.into_iter().flatten().copied();
+            let takers = candidates.filter(|earlier| matchers.get(*earlier).is_some_and(|(m, _)| takes(m)));
+            let taker = takers.min()?;
             by.push(taker);
         }
     }
-    by.sort_unstable();
-    by.dedup();
-    Some(by)
+    Some(order::distinct(by, usize::cmp))
 }
 
 fn tries_covering<'i>(before: &'i RuleIndex, host: &'i HostPattern) -> Vec<&'i Trie> {

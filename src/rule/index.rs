@@ -8,9 +8,11 @@ use crate::request::path::{Path, Segments};
 /// Built once from all rules; answers «which rules could this request meet», in policy order.
 #[derive(Debug, Default)]
 pub struct RuleIndex {
-    exact: PolicyMap<String, Trie>,
+    /// Places in `tries`.
+    exact: PolicyMap<String, usize>,
     /// By parent: `example.com` for `*.example.com`.
-    wildcard: PolicyMap<String, Trie>,
+    wildcard: PolicyMap<String, usize>,
+    tries: Vec<Trie>,
     any: Trie,
 }
 
@@ -26,11 +28,16 @@ impl RuleIndex {
 
     pub(super) fn insert(&mut self, position: usize, matcher: &Match) {
         for host in matcher.host_patterns() {
-            let trie = match host {
-                HostPattern::Exact(name) => self.exact.entry(name.clone()).or_default(),
-                HostPattern::Wildcard(parent) => self.wildcard.entry(parent.clone()).or_default(),
-                HostPattern::Any => &mut self.any,
+            let new = self.tries.len();
+            let at = match host {
+                HostPattern::Exact(name) => *self.exact.entry(name.clone()).or_insert(new),
+                HostPattern::Wildcard(parent) => *self.wildcard.entry(parent.clone()).or_insert(new),
+                HostPattern::Any => usize::MAX,
             };
+            if at == new {
+                self.tries.push(Trie::default());
+            }
+            let trie = self.tries.get_mut(at).unwrap_or(&mut self.any);
             for path in matcher.path_patterns() {
                 trie.insert(position, path);
             }
@@ -52,13 +59,13 @@ impl RuleIndex {
         let parents = wildcard
             .into_iter()
             .flatten()
-            .filter_map(|(dot, _)| self.wildcard.get(name.get(dot + 1..)?));
-        let exact = self.exact.get(name);
+            .filter_map(|(dot, _)| self.wildcard_trie(name.get(dot + 1..)?));
+        let exact = self.exact.get(name).and_then(|at| self.tries.get(*at));
         exact.into_iter().chain(parents).chain(std::iter::once(&self.any))
     }
 
     pub(super) fn wildcard_trie(&self, parent: &str) -> Option<&Trie> {
-        self.wildcard.get(parent)
+        self.tries.get(*self.wildcard.get(parent)?)
     }
 
     pub(super) fn any_trie(&self) -> &Trie {
@@ -98,8 +105,8 @@ pub(super) struct Node {
     pub literal: PolicyMap<String, usize>,
     pub one: Option<usize>,
     pub globs: Vec<(SegmentPattern, usize)>,
-    /// The same, so that building does not look through all of them.
-    glob_at: PolicyMap<SegmentPattern, usize>,
+    /// The same by their parts, so that building does not look through all of them.
+    glob_at: PolicyMap<String, usize>,
     /// Rules whose pattern ends here.
     pub ends: Vec<usize>,
     /// Rules whose pattern goes on with `/**` here.
@@ -136,7 +143,8 @@ impl Trie {
         let child = match segment {
             SegmentPattern::Literal(text) => *node.literal.entry(text.clone()).or_insert(new),
             SegmentPattern::One | SegmentPattern::Capture(_) => *node.one.get_or_insert(new),
-            SegmentPattern::Glob(_) => *node.glob_at.entry(segment.clone()).or_insert_with(|| {
+            // No segment holds a slash.
+            SegmentPattern::Glob(parts) => *node.glob_at.entry(parts.join("/")).or_insert_with(|| {
                 node.globs.push((segment.clone(), new));
                 new
             }),

@@ -37,7 +37,7 @@ fn spotless() -> String {
 fn only_its_warning(told: &str) {
     let lines: Vec<&str> = told.lines().collect();
     assert!(
-        lines.len() == 3 && lines[0].contains("70:25: warning: identity.headers.x-user-id: mixes issuers"),
+        lines.len() == 3 && lines[0].contains(":25: warning: identity.headers.x-user-id: mixes issuers"),
         "{told}"
     );
 }
@@ -63,8 +63,8 @@ fn check() {
             "-:5:7: mode: unknown word \"off\": write enforce or observe\n\
              \x20 5 | mode: off\n\
              \x20   |       ^^^\n\
-             -:81:11: rules[1].refuse: expected the number 403, 404, 410, 451 or 503, found the number 402\n\
-             \x20 81 |   refuse: 402\n\
+             -:86:11: rules[1].refuse: expected the number 403, 404, 410, 451 or 503, found the number 402\n\
+             \x20 86 |   refuse: 402\n\
              \x20    |           ^^^\n\
              2 faults\n"
                 .into()
@@ -110,6 +110,45 @@ fn build_into() {
         errors.ends_with("\n-: no text is exactly ${MESHGATE_POLICY}\n"),
         "{errors}"
     );
+}
+
+/// Each cluster that is not there, with what may be meant; nothing where others are told of in another way.
+#[test]
+fn clusters_are_compared_with_the_bootstrap() {
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/base.yaml");
+    let bootstrap = "static_resources:
+  listeners: ['${MESHGATE_POLICY}']
+  clusters: [{ name: prox }, { name: edge }, { name: 'outbound|8080||auth.platform.svc.cluster.local' }]
+";
+    let warnings = [
+        r#"authenticators.proxy.callout.cluster: the bootstrap has no cluster "proxy": did you mean prox?"#,
+        r#"authenticators.employee.jwt.keys.remote.service: the bootstrap has no cluster "outbound|443||id.example.com""#,
+        r#"authenticators.customer.jwt.keys.discovery.service: the bootstrap has no cluster "outbound|443||login.example.com""#,
+        r#"authenticators.reseller.api_key.keys.remote.service: the bootstrap has no cluster "outbound|80||keys""#,
+    ];
+    for command in ["check", "build"] {
+        let told = |bootstrap: &str| meshgate(&[command, policy, "--into", "-"], bootstrap);
+        let (status, _, errors) = told(bootstrap);
+        assert_eq!(status, 0);
+        let lines = errors
+            .lines()
+            .filter_map(|line| line.split_once(": warning: "))
+            .filter(|(_, told)| !told.contains("mixes issuers"));
+        let (places, told_of): (Vec<&str>, Vec<&str>) = lines.unzip();
+        assert_eq!(told_of, warnings, "{command}");
+        assert!(places[0].starts_with(&format!("{policy}:")), "{places:?}");
+        let cds = format!("{bootstrap}dynamic_resources: {{ cds_config: {{ ads: {{}} }} }}\n");
+        let elsewhere = "an_envoy_filter: ['${MESHGATE_POLICY}']\n";
+        for other in [cds.as_str(), elsewhere] {
+            let (status, _, errors) = told(other);
+            assert_eq!(status, 0, "{command} {other}");
+            only_its_warning(&errors);
+        }
+    }
+    let shipped = |name| format!("{}/envoy/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (policy, bootstrap) = (shipped("policy.yaml"), shipped("envoy.yaml"));
+    let (status, _, errors) = meshgate(&["check", &policy, "--into", &bootstrap], "");
+    assert_eq!((status, errors.as_str()), (0, ""));
 }
 
 /// The key in `NAME`, in that of the policy.
@@ -163,6 +202,7 @@ fn usage() {
         &["check", "a", "b"],
         &["build", "-", "--into"],
         &["build", "-", "--into", "-"],
+        &["check", "-", "--into", "-"],
         &["frobnicate", "a"],
         &["jwks"],
         &["key", "old", "--signing"],

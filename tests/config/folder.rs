@@ -304,6 +304,8 @@ fn what_is_owned_is_owned_by_one() {
 
 #[test]
 fn what_others_would_notice_needs_the_platforms_word() {
+    let limits = "rate_limits: { few: { per: client_ip, requests: 10, window: 1s } }\ndefaults:";
+    let platform = PLATFORM.replace("defaults:", limits);
     let rule = |more: &str| {
         format!(
             "rules:\n- {{ name: a, match: {{ hosts: [HOST], paths: [\"/orders/**\"], methods: [POST] }}, {more} }}\n"
@@ -314,11 +316,15 @@ fn what_others_would_notice_needs_the_platforms_word() {
         ("anonymous: allow_missing", Some("anonymous")),
         ("anonymous: deny", None),
         ("identity: { headers: { x-own: \"{subject}\" } }", Some("identity")),
+        ("rate_limit: [few]", Some("rate_limits")),
         ("mode: shadow", None),
         ("require: { groups: { any_of: [a] } }", None),
     ] {
         let text = rule(more).replace("HOST", "shop.test");
-        let found = faults(&[("platform.yaml", PLATFORM), ("teams/orders.yaml", &text)], None);
+        let found = faults(
+            &[("platform.yaml", platform.as_str()), ("teams/orders.yaml", &text)],
+            None,
+        );
         let of_may: Vec<&String> = found.iter().filter(|fault| fault.contains("may not")).collect();
         match word {
             None => assert_eq!(found, [""; 0], "{more}"),
@@ -330,13 +336,13 @@ fn what_others_would_notice_needs_the_platforms_word() {
         // Another team has the word.
         let text = rule(more).replace("HOST", "pay.test");
         assert_eq!(
-            faults(&[("platform.yaml", PLATFORM), ("teams/pay.yaml", &text)], None),
+            faults(&[("platform.yaml", platform.as_str()), ("teams/pay.yaml", &text)], None),
             [""; 0],
             "{more}"
         );
     }
     let text = rule("forget: requested, require: { groups: { any_of: [a] } }").replace("HOST", "pay.test");
-    let found = faults(&[("platform.yaml", PLATFORM), ("teams/pay.yaml", &text)], None);
+    let found = faults(&[("platform.yaml", platform.as_str()), ("teams/pay.yaml", &text)], None);
     assert!(
         found.len() == 1 && found[0].contains("stands in platform.yaml"),
         "{found:?}"
@@ -613,7 +619,10 @@ fn write_teams(folder: &Path, teams: usize, rules: usize) {
     for kind in ["teams", "env"] {
         fs::create_dir_all(folder.join(kind)).expect("a folder");
     }
-    let mut platform = PLATFORM.replace("hosts: [shop.test]", "hosts: [\"${shop}\"]");
+    let mut platform = PLATFORM.replace("hosts: [shop.test]", "hosts: [\"${shop}\"]").replace(
+        "{ subject: x-user }",
+        "{ subject: x-user, claims: { tenant: x-tenant } }",
+    );
     let (head, tail) = platform.split_once("authenticators:").expect("authenticators");
     let mut head = head.to_owned();
     for team in 0..teams {

@@ -4,7 +4,7 @@ use super::BASE;
 use meshgate::authn::api_key::KnownKey;
 use meshgate::authn::jwt::{Algorithm, Audiences, ClaimSource, TokenType};
 use meshgate::authn::{Claim, ClaimPath};
-use meshgate::config::yaml;
+use meshgate::config::{self, yaml};
 use meshgate::header::{HeaderName, NamePattern};
 use meshgate::policy::{
     Action, AllowStatus, Anonymous, ApiKeySource, Authenticator, AuthenticatorKind, Authority, Callout, Forwarded,
@@ -379,4 +379,25 @@ fn a_key_that_is_not_used_is_a_warning() {
         warnings,
         ["authenticators.pinned.jwt.keys.inline.keys[0]: this key is not used: use is not sig"]
     );
+}
+
+/// What is missing in the environment is told at once, whatever it is for.
+#[test]
+fn all_missing_secrets_are_told() {
+    let cache = "cache: { ttl: 30s, shared: { key: { env: CACHE_KEY } } }\n      on_failure: deny";
+    let policy = parse(&BASE.replacen("on_failure: deny", cache, 1));
+    let faults = config::secrets(&policy, |_| None).expect_err("nothing is there");
+    assert_eq!(
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "authenticators.account.callout.cache.shared.key.env: the variable CACHE_KEY is not set: write what `meshgate key new` prints into vm_config.environment_variables",
+            "authenticators.legacy.jwt.keys.secret: the variable LEGACY_SECRET is not set: name it in vm_config.environment_variables",
+        ]
+    );
+    let value = "0".repeat(64);
+    let secrets = config::secrets(&policy, |_| Some(value.clone())).expect("both");
+    let slot = |name: &str| policy.authenticators.iter().position(|known| &*known.name == name);
+    assert!(secrets.shared_key(slot("account").expect("one")).is_some());
+    let keys: Vec<_> = secrets.key_sets.iter().map(|(slot, _)| Some(*slot)).collect();
+    assert_eq!(keys, [slot("legacy")]);
 }

@@ -232,7 +232,21 @@ fn without_a_key_nobody_is_told_to_be_nobody() {
     let mut shown = |request: &str| shown(&step(&policy, &mut memory, request, NOW));
     assert_eq!(
         shown("GET / | x-api-key: 1"),
-        "rest: refuse 503 auth_unavailable/unsigned partner/acme by one; auth_unavailable: who calls cannot be told right now"
+        "rest: refuse 503 auth_unavailable/unsigned_assertion partner/acme by one; auth_unavailable: who calls cannot be told right now"
     );
     assert_eq!(shown("GET /open"), "open: forward anonymous");
+}
+
+/// The caller is known, so no stranger can fill a log with it.
+#[test]
+fn what_could_not_be_signed_is_an_error() {
+    let policy = policy("");
+    let record = |request: &str| match step(&policy, &mut Memory::new(&policy, Seed::default()), request, NOW) {
+        Step::Refuse(refuse) => refuse.record,
+        _ => panic!("{request} is not refused"),
+    };
+    let known = record("GET / | x-api-key: 1");
+    assert!(known.is_error());
+    assert_eq!(known.message(), "the proxy's own key does not sign");
+    assert!(!record("GET / | x-api-key: 9").is_error());
 }

@@ -132,8 +132,10 @@ fn policy(matchers: Vec<(Match, RuleMode)>) -> Policy {
                 matcher,
                 paths_raw: Default::default(),
                 mode,
+                rate_limits: Vec::new(),
                 action: Action::Refuse(404),
                 strip_credentials: Arc::new([]),
+                upstream: None,
             })
         })
         .collect();

@@ -8,13 +8,14 @@
 //! ```
 //!
 //! `<` answers the oldest question that is open, `<<` the newest; `+` lets time pass. Behind `->` stands whose
-//! word the decision went by, the outcome, the caller and, where it was refused, the status; `; asks` where a question goes out beside.
+//! word the decision went by, the outcome, the caller and, where it was refused, the status, else the upstream's timeout
+//! if one is set; `; asks` where a question goes out beside.
 
 use crate::text::{Peer, read_answer, read_policy, read_request};
 use meshgate::cache::{NoStore, Seed};
 use meshgate::decide::{Around, Awaiting, Call, Heard, Step, Used, on_request};
 use meshgate::memory::Memory;
-use meshgate::policy::Policy;
+use meshgate::policy::{Policy, RQ_TIMEOUT};
 use meshgate::time::UnixTime;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +123,13 @@ impl Stage {
                 });
                 return "asks".to_owned();
             }
-            Step::Forward(forward) => forward.refresh,
+            Step::Forward(forward) => {
+                let mut sets = forward.edits.sets();
+                if let Some((_, ms)) = sets.find(|(name, _)| name == RQ_TIMEOUT.as_bytes()) {
+                    told += &format!(" {}ms", String::from_utf8_lossy(ms));
+                }
+                forward.refresh
+            }
             Step::Refuse(refuse) => {
                 let retry = refuse.reply.headers.iter().find(|(name, _)| name == b"retry-after");
                 if let Some((_, seconds)) = retry {

@@ -13,6 +13,7 @@ use meshgate::memory::Memory;
 use meshgate::policy::Policy;
 use meshgate::request::Connection;
 use meshgate::time::UnixTime;
+use meshgate::upstream::Carried;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -286,6 +287,10 @@ fn tail(mut text: String, record: &Record) -> String {
         text += &format!("; shadow {}={}", rule.name, outcome.word());
     }
     text += if record.enforced { "" } else { "; observed" };
+    text += match record.carried {
+        Carried::AsSaid => "",
+        Carried::UnreadableDeadline => "; unreadable deadline",
+    };
     text
 }
 

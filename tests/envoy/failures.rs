@@ -195,6 +195,7 @@ fn check(gate: &Gate, row: &Failing, number: usize) {
         );
         let lines = decisions(gate, &target, 1);
         assert_eq!(lines.len(), 1, "{about}");
+        assert_eq!(lines[0]["cluster"], *cluster, "{about}");
         // Where `require` had the last word, it is the cause.
         let cause = if rule == "require" { "groups" } else { word };
         assert_eq!(

@@ -8,6 +8,7 @@ mod support;
 mod mint;
 mod policies;
 mod seen;
+mod shipped;
 
 mod assertion;
 mod hostile;
@@ -20,13 +21,18 @@ mod tokens;
 
 mod body;
 mod callout;
+mod carried;
 mod explain;
 mod failures;
 mod gates;
 mod log;
 mod memory;
 mod modes;
+mod numbers;
+mod peers;
 mod policy;
+mod ratelimit;
+mod rates;
 mod refusals;
 mod shared;
 mod upgrade;

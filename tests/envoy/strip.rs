@@ -1,7 +1,7 @@
 //! What a client cannot make anybody behind the filter believe, on whatever way its request takes.
 
 mod credentials;
-mod envoys;
+pub mod envoys;
 mod forged;
 mod overrides;
 mod upgrades;

@@ -42,6 +42,7 @@ fn a_call_that_cannot_be_made() {
             host.set_cluster("auth", cluster);
             let stream = upload(&host, path).body("x", true);
             assert_eq!(host.count("continue_stream"), 0, "decided within the callback");
+            assert_eq!(decisions(&host)[0]["cluster"], "auth", "which one it is");
             (status(&stream), stream.upstream_body(), decision(&host))
         };
         assert_eq!(run("/gate/a"), (Some(503), vec![], format!("auth_unavailable {cause}")));

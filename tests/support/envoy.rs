@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{LONG, wait};
+pub use process::spawn;
 pub use run_dir::RunDir;
 
 /// A running Envoy; killed when dropped.

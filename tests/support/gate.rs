@@ -12,7 +12,7 @@ use super::message::{Request, Response};
 use super::stub::{DeadPort, Stub};
 use super::{Envoy, SHORT, wait};
 pub use bootstrap::{CLUSTER_MISSING, cluster, cluster_h2};
-pub use builder::{GateBuilder, merge};
+pub use builder::{GateBuilder, merge, shipped_module};
 pub use replace::Replaced;
 
 /// Clusters: `upstream`, `auth`, `dead` (refuses connections), `empty` (has no endpoint); a

@@ -11,7 +11,9 @@ pub mod gate;
 pub mod message;
 pub mod probe;
 pub mod stub;
+pub mod tls;
 pub mod wait;
+pub mod wrk;
 
 mod http1;
 
@@ -20,5 +22,6 @@ pub use crowd::{Latch, all_at_once};
 pub use envoy::{Envoy, Options};
 pub use gate::{Gate, GateBuilder, Replaced};
 pub use message::{Headers, Request, Response, get, post, request};
-pub use stub::{DeadPort, Received, Reply, Stub, dead_port};
+pub use stub::{DeadPort, End, Received, Reply, Stub, dead_port};
 pub use wait::{LONG, SHORT, until};
+pub use wrk::Wrk;

@@ -6,6 +6,7 @@ use super::{Audiences, ClaimSource};
 use crate::authn::json::{Json, Object};
 use crate::authn::{Claim, ClaimPath, Principal};
 use crate::identity::MAX_VALUE_BYTES;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Doubles are exact up to here; above, two numbers could become one text, and two callers one.
@@ -95,7 +96,9 @@ fn claim(value: &Json) -> Option<Claim> {
             let members = members
                 .iter()
                 .filter_map(|(name, value)| Some((name.clone(), claim(value)?)));
-            Some(Claim::Object(members.collect()))
+            let mut object = BTreeMap::new();
+            object.extend(members);
+            Some(Claim::Object(object))
         }
         _ => scalar(value).map(Claim::Scalar),
     }

@@ -20,9 +20,12 @@ const NEGATIVE_ENTRIES: usize = 1024;
 /// The verdicts of one authenticator. Refusals have a room of their own: a stranger's tokens push out none that
 /// hold.
 pub struct Seen {
-    good: Cache<TokenId, Arc<Verified>, UnitWeighter, Spread>,
-    bad: Cache<TokenId, Refused, UnitWeighter, Spread>,
+    good: Verdicts,
+    bad: Verdicts,
 }
+
+/// Both rooms are of one type: a cache is 10 KB of code for each.
+type Verdicts = Cache<TokenId, Result<Arc<Verified>, Refused>, UnitWeighter, Spread>;
 
 #[derive(Clone, Copy)]
 struct Refused {
@@ -62,13 +65,14 @@ impl Seen {
     /// What was found, as far as it is still so: a token that holds is asked for its times again, with the same
     /// clock skew as when it was checked.
     pub fn get(&self, id: &TokenId, now: Duration) -> Option<Result<Arc<Verified>, TokenFault>> {
-        if let Some(verified) = self.good.get(id) {
-            return verified.window.contains(now).then(|| Ok(verified.clone()));
+        match self.good.get(id).or_else(|| self.bad.get(id))? {
+            Ok(verified) => verified.window.contains(now).then(|| Ok(verified.clone())),
+            Err(refused) => {
+                // A clock that was set back must not prolong it.
+                let age = now.checked_sub(refused.at)?;
+                (age < NEGATIVE_TTL).then_some(Err(refused.fault))
+            }
         }
-        // A clock that was set back must not prolong it.
-        let refused = self.bad.get(id)?;
-        let age = now.checked_sub(refused.at)?;
-        (age < NEGATIVE_TTL).then_some(Err(refused.fault))
     }
 
     /// What may change by itself is not remembered.
@@ -76,12 +80,12 @@ impl Seen {
         match verdict {
             Ok(verified) => {
                 self.bad.remove(&id);
-                self.good.insert(id, verified.clone());
+                self.good.insert(id, Ok(verified.clone()));
             }
             Err(fault) => {
                 self.good.remove(&id);
                 if fault.is_lasting() {
-                    self.bad.insert(id, Refused { fault: *fault, at: now });
+                    self.bad.insert(id, Err(Refused { fault: *fault, at: now }));
                 }
             }
         }
@@ -108,7 +112,7 @@ impl std::fmt::Debug for Seen {
     }
 }
 
-fn room<V>(entries: usize) -> Cache<TokenId, V, UnitWeighter, Spread> {
+fn room(entries: usize) -> Verdicts {
     Cache::with(
         entries,
         entries as u64,

@@ -1,7 +1,7 @@
 //! `meshgate build`
 
 use crate::report::Report;
-use crate::source::{self, Loaded, PolicyArguments};
+use crate::source::{Loaded, PolicyArguments};
 use crate::stop::{Done, Stop};
 use clap::Args;
 use meshgate::config::yaml;
@@ -21,17 +21,14 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
-    if arguments.policy.policy == "-" && arguments.into.as_deref() == Some("-") {
-        return Err(Stop::Usage("standard input can be one of the two".into()));
-    }
+    let bootstrap = arguments.policy.bootstrap(arguments.into.as_deref())?;
     let Loaded {
         json: policy, report, ..
-    } = arguments.policy.load()?;
+    } = arguments.policy.load_into(bootstrap.as_ref())?;
     report.complain();
-    let Some(bootstrap) = &arguments.into else {
+    let Some(file) = bootstrap else {
         return Ok(Done::fine(policy + "\n"));
     };
-    let file = source::read(bootstrap)?;
     match yaml::bootstrap(&file.text, &policy) {
         Ok(json) => Ok(Done::fine(json + "\n")),
         Err(faults) => Err(Stop::Faults(Report::of(file, &faults))),

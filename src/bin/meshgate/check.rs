@@ -15,6 +15,10 @@ pub struct Arguments {
     #[command(flatten)]
     policy: PolicyArguments,
 
+    /// Also tell each cluster that the policy names and this bootstrap does not have
+    #[arg(long, value_name = "BOOTSTRAP")]
+    into: Option<String>,
+
     /// How they are told: text on standard error, the others on standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -25,7 +29,8 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
-    let Looked { report, built } = arguments.policy.look()?;
+    let bootstrap = arguments.policy.bootstrap(arguments.into.as_deref())?;
+    let Looked { report, built } = arguments.policy.look(bootstrap.as_ref())?;
     let warnings = report.count(Severity::Warning);
     let fine = report.is_fine() && !(arguments.deny_warnings && warnings > 0);
     if arguments.format != Format::Text {

@@ -49,15 +49,21 @@ enum Given {
 impl PolicyArguments {
     /// The policy of one environment, or its faults as they are told.
     pub fn load(&self) -> Result<Loaded, Stop> {
-        let Looked { report, mut built } = self.given()?.look(std::slice::from_ref(&self.env), &self.set)?;
+        self.load_into(None)
+    }
+
+    /// Also warned of: the clusters that a bootstrap does not have.
+    pub fn load_into(&self, bootstrap: Option<&File>) -> Result<Loaded, Stop> {
+        let environments = std::slice::from_ref(&self.env);
+        let Looked { report, mut built } = self.given()?.look(environments, &self.set, bootstrap)?;
         match built.pop() {
-            Some((_, Built { parsed, json })) if report.is_fine() => Ok(Loaded { parsed, json, report }),
+            Some((_, Built { parsed, json, .. })) if report.is_fine() => Ok(Loaded { parsed, json, report }),
             _ => Err(Stop::Faults(report)),
         }
     }
 
     /// What is to say of the policy: of a folder in every environment, unless one is named.
-    pub fn look(&self) -> Result<Looked, Stop> {
+    pub fn look(&self, bootstrap: Option<&File>) -> Result<Looked, Stop> {
         let given = self.given()?;
         let environments = match (&given, &self.env) {
             (Given::Folder { folder, .. }, None) if !folder.environments().is_empty() => {
@@ -66,7 +72,15 @@ impl PolicyArguments {
             }
             _ => vec![self.env.clone()],
         };
-        given.look(&environments, &self.set)
+        given.look(&environments, &self.set, bootstrap)
+    }
+
+    /// What `--into` names.
+    pub fn bootstrap(&self, file: Option<&str>) -> Result<Option<File>, Stop> {
+        if self.policy == "-" && file == Some("-") {
+            return Err(Stop::Usage("standard input can be one of the two".into()));
+        }
+        file.map(read).transpose()
     }
 
     fn given(&self) -> Result<Given, Stop> {
@@ -87,12 +101,17 @@ impl PolicyArguments {
 }
 
 impl Given {
-    fn look(self, environments: &[Option<String>], set: &[(String, String)]) -> Result<Looked, Stop> {
+    fn look(
+        self,
+        environments: &[Option<String>],
+        set: &[(String, String)],
+        bootstrap: Option<&File>,
+    ) -> Result<Looked, Stop> {
         let mut all = vec![];
         match self {
             Self::Text(file) => {
                 let (findings, built) = match yaml::build(&file.text) {
-                    Ok(built) => (Finding::warnings(&built.parsed.warnings), Some(built)),
+                    Ok(built) => (warnings(&built, bootstrap)?, Some(built)),
                     Err(faults) => (Finding::faults(&faults), None),
                 };
                 all.extend(built.map(|built| (None, built)));
@@ -106,7 +125,7 @@ impl Given {
                 for environment in environments {
                     let found = match folder.build(environment.as_deref(), set) {
                         Ok(built) => {
-                            let warnings = Finding::warnings(&built.parsed.warnings);
+                            let warnings = warnings(&built, bootstrap)?;
                             all.push((environment.clone(), built));
                             warnings
                         }
@@ -129,6 +148,17 @@ impl Given {
             }
         }
     }
+}
+
+fn warnings(built: &Built, bootstrap: Option<&File>) -> Result<Vec<Finding>, Stop> {
+    let mut warnings = Finding::warnings(&built.parsed.warnings);
+    if let Some(bootstrap) = bootstrap {
+        match built.unknown_clusters(&bootstrap.text) {
+            Ok(unknown) => warnings.extend(Finding::warnings(&unknown)),
+            Err(faults) => return Err(Stop::Faults(Report::of(bootstrap.clone(), &faults))),
+        }
+    }
+    Ok(warnings)
 }
 
 /// Those of a folder. What looks like one of them and has another name would silently be none.

@@ -51,12 +51,14 @@ fn source(sink: &Sink, node: &Node) -> Checked<ApiKeySource> {
 pub fn list(sink: &Sink, node: &Node) -> Checked<ApiKeys> {
     let known = sink.some(node, |item| key(sink, item))?;
     let mut ids = HashSet::with_capacity(known.len());
+    let named_twice: Vec<bool> = known.iter().map(|(_, key)| !ids.insert(&*key.id)).collect();
     let mut keys = ApiKeys::with_capacity(known.len());
     let items = sink.items(node)?;
-    let twice = known.into_iter().zip(items).flat_map(|((digest, key), item)| {
-        let named = match ids.insert(key.id.clone()) {
-            true => Ok(()),
-            false => Err(sink.fault(item, format!("another key has the id {}", quoted(&key.id)))),
+    let twice = known.into_iter().zip(named_twice).zip(items);
+    let twice = twice.flat_map(|(((digest, key), named_twice), item)| {
+        let named = match named_twice {
+            false => Ok(()),
+            true => Err(sink.fault(item, format!("another key has the id {}", quoted(&key.id)))),
         };
         let id = key.id.clone();
         let inserted = match keys.insert(digest, key) {

@@ -4,6 +4,7 @@ use crate::authn::{Claim, ClaimPath};
 use crate::config::node::{Node, Value};
 use crate::config::read::all;
 use crate::config::sink::{Checked, Sink};
+use std::collections::BTreeMap;
 
 /// Each may become a header.
 const MOST: usize = 64;
@@ -45,7 +46,9 @@ pub fn value(sink: &Sink, node: &Node) -> Checked<Claim> {
             })
             .map(Claim::List),
         Value::Map(_) => {
-            named(sink, node, |node| value(sink, node)).map(|members| Claim::Object(members.into_iter().collect()))
+            let mut members = BTreeMap::new();
+            members.extend(named(sink, node, |node| value(sink, node))?);
+            Ok(Claim::Object(members))
         }
         _ => match scalar(node) {
             Some(text) => Ok(Claim::Scalar(text)),

@@ -1,9 +1,9 @@
 //! What is remembered of a service's answers, and how long.
 
 use crate::cache::{CachePolicy, Ignored, SharedKey};
-use crate::config::names;
 use crate::config::node::{Node, quoted};
 use crate::config::read::{Fields, Known};
+use crate::config::secret;
 use crate::config::sink::{Checked, Sink};
 use crate::header::HeaderName;
 use std::time::Duration;
@@ -25,10 +25,6 @@ const FIELDS: Known = Known {
 };
 const SHARED: Known = Known {
     now: &["key"],
-    later: &[],
-};
-const KEY: Known = Known {
-    now: &["env"],
     later: &[],
 };
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -119,11 +115,5 @@ fn shared(sink: &Sink, node: &Node) -> Checked<SharedKey> {
         "key",
         ": write { env: MESHGATE_CACHE_KEY }, where the key stands that seals what is shared",
     )?;
-    if node.text().is_some() {
-        let message = "a policy is visible in config dumps: write { env: NAME }, never the key itself";
-        return Err(sink.fault(node, message));
-    }
-    let fields = Fields::of(sink, node, &KEY)?;
-    let node = fields.required("env", ": name the variable of Envoy's vm_config that holds the key")?;
-    sink.parsed(node, names::environment).map(SharedKey)
+    secret::read(sink, node).map(|secret| SharedKey(secret.env))
 }

@@ -9,13 +9,22 @@ use crate::config::read::{Fields, Known, all};
 use crate::config::require::{self, Around};
 use crate::config::sink::{Checked, Faulted, Sink};
 use crate::policy::{Action, Anonymous, Authenticator, Forget, Gate, Preflight};
+use crate::rate_limit::RateLimit;
 use crate::rule::Match;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 const DEFAULTS: Known = Known {
-    now: &["authenticate", "anonymous", "require", "identity", "cors"],
-    later: &["rate_limit", "experiments", "upstream"],
+    now: &[
+        "authenticate",
+        "anonymous",
+        "require",
+        "identity",
+        "cors",
+        "rate_limit",
+        "upstream",
+    ],
+    later: &["experiments"],
 };
 const CORS: Known = Known {
     now: &["preflight"],
@@ -27,7 +36,12 @@ const OF_CALLERS: [&str; 5] = ["anonymous", "require", "identity", "cors", "forg
 pub fn action(scope: &Scope, fields: &Fields, name: &str, matcher: Option<&Match>) -> Checked<Action> {
     let authenticate = fields.get("authenticate");
     if let Some(node) = fields.get("refuse") {
-        let lonely = stands_alone(scope.sink, fields, "refuse", &["authenticate"]);
+        let lonely = stands_alone(
+            scope.sink,
+            fields,
+            "refuse",
+            &["authenticate", "rate_limit", "upstream"],
+        );
         let status = refused(scope.sink, node)?;
         return lonely.map(|()| Action::Refuse(status));
     }
@@ -55,6 +69,20 @@ pub fn action(scope: &Scope, fields: &Fields, name: &str, matcher: Option<&Match
     Ok(Action::Authenticate(gate))
 }
 
+/// Those of `defaults` are, as the rest of them, for rules that ask who calls.
+pub fn rate_limits(scope: &Scope, fields: &Fields) -> Checked<Vec<Arc<RateLimit>>> {
+    let public = fields.get("authenticate").and_then(Node::text) == Some("none");
+    let node = match (fields.get("rate_limit"), public || fields.get("refuse").is_some()) {
+        // What stands there is a fault already.
+        (Some(_), _) if fields.get("refuse").is_some() => None,
+        (None, false) => scope.defaults?.and_then(|defaults| defaults.get("rate_limit")),
+        (own, _) => own,
+    };
+    node.map_or(Ok(Vec::new()), |node| {
+        scope.rate_limits.named(scope.sink, node, !public)
+    })
+}
+
 pub fn defaults<'a>(sink: &'a Sink, node: &'a Node) -> Checked<Fields<'a>> {
     Fields::of(sink, node, &DEFAULTS)
 }
@@ -77,6 +105,7 @@ pub fn check_defaults(scope: &Scope) -> Checked<()> {
         read("require").map(|node| require::read(sink, node, &anywhere).map(drop)),
         read("identity").map(|node| identity::rules_own(sink, node).map(drop)),
         read("cors").map(|node| preflight(sink, node).map(drop)),
+        read("rate_limit").map(|node| scope.rate_limits.named(sink, node, true).map(drop)),
     ];
     all(results.into_iter().flatten()).map(|_: Vec<()>| ())
 }

@@ -28,7 +28,7 @@ struct Beside {
     value: fn() -> Value,
 }
 
-/// A rule asks somebody, or what it asks of callers is not read; and peers are somebody.
+/// A rule asks somebody, or what it asks of callers is not read; a deadline has a timeout; and peers are somebody.
 const POLICY: Decoder = Decoder {
     inspect: document::inspect,
     beside: &[
@@ -36,6 +36,16 @@ const POLICY: Decoder = Decoder {
             path: &[Step::Field("rules"), Step::Item],
             field: "authenticate",
             value: || Value::List(vec![Node::new(Value::Text("somebody".into()), None)]),
+        },
+        Beside {
+            path: &[Step::Field("rules"), Step::Item, Step::Field("upstream")],
+            field: "timeout",
+            value: || Value::Text("2s".into()),
+        },
+        Beside {
+            path: &[Step::Field("defaults"), Step::Field("upstream")],
+            field: "timeout",
+            value: || Value::Text("2s".into()),
         },
         Beside {
             path: &[],
@@ -71,6 +81,11 @@ impl Answer {
         self.notes.is_empty() && self.messages.is_empty()
     }
 
+    fn is_measured(&self) -> bool {
+        let measured = |note: &Expected| matches!(note, Expected::Duration | Expected::Size);
+        self.notes.iter().any(measured)
+    }
+
     fn faults_as(&self, other: &Self) -> bool {
         !self.messages.is_empty() && self.messages == other.messages
     }
@@ -104,7 +119,10 @@ fn place(decoder: &Decoder, path: &mut Vec<Step>) -> Json {
     }
     let words: Vec<&str> = WORDS
         .into_iter()
-        .filter(|word| !text.takes() && ask(Value::Text((*word).into())).takes())
+        .filter(|word| {
+            let answer = ask(Value::Text((*word).into()));
+            (!text.takes() || text.is_measured()) && answer.takes() && !answer.is_measured()
+        })
         .collect();
     let mut kinds = vec![];
     kinds.extend(of_text(&text));
@@ -160,11 +178,7 @@ fn of_number(answer: &Answer) -> Option<Json> {
     if whole.is_some() {
         return whole;
     }
-    if answer
-        .notes
-        .iter()
-        .any(|note| matches!(note, Expected::Duration | Expected::Size))
-    {
+    if answer.is_measured() {
         return None;
     }
     // `expected the number 403, 404 or 410`
@@ -180,11 +194,16 @@ fn of_number(answer: &Answer) -> Option<Json> {
 }
 
 fn of_object(decoder: &Decoder, path: &mut Vec<Step>, empty: &Answer) -> Json {
-    let fields = empty.notes.iter().find_map(|note| match note {
-        Expected::Fields(fields) => Some(*fields),
-        _ => None,
-    });
-    let Some(fields) = fields else {
+    // Where an empty object is refused before its fields are looked for, one with any field is not.
+    let some = ask(decoder, path, Value::Map(vec![entry(NAME, Value::Null)]));
+    let fields = |answer: &Answer| {
+        let mut notes = answer.notes.iter();
+        notes.find_map(|note| match note {
+            Expected::Fields(fields) => Some(*fields),
+            _ => None,
+        })
+    };
+    let Some(fields) = fields(empty).or_else(|| fields(&some)) else {
         let values = within(decoder, path, Step::AnyName);
         return json!({ "type": "object", "additionalProperties": values });
     };

@@ -13,7 +13,7 @@ pub const MOST_AT_ONCE: usize = 256;
 
 /// In the root's callback.
 pub fn answer_came(plugin: &Plugin, token: u32, body_size: usize) {
-    let Some(Asked { call, leader }) = plugin.asking.calls.borrow_mut().remove(&token) else {
+    let Some(Asked { call, leader }) = plugin.asking.calls.borrow_mut().remove(token) else {
         return;
     };
     plugin.asking.in_root.set(true);
@@ -30,7 +30,7 @@ pub fn answer_came(plugin: &Plugin, token: u32, body_size: usize) {
     for follower in followers {
         let mut streams = plugin.asking.streams.borrow_mut();
         // Those who left have no state any more, and a number is not given twice while its stream lives.
-        let Some(State::Waits(waits)) = streams.get_mut(&follower) else {
+        let Some(State::Waits(waits)) = streams.get_mut(follower) else {
             continue;
         };
         if waits.follows() != call.key() {
@@ -64,7 +64,7 @@ pub fn end_overdue(plugin: &Plugin, now_ns: u64) {
             State::GoneOn(_) | State::Refused => false,
         };
         let overdue = streams.iter().filter(|(_, state)| is_overdue(state));
-        overdue.map(|(id, _)| *id).take(MOST_AT_ONCE).collect()
+        overdue.map(|(id, _)| id).take(MOST_AT_ONCE).collect()
     };
     for context_id in overdue {
         give_up(plugin, context_id);
@@ -84,7 +84,7 @@ pub fn end_overdue(plugin: &Plugin, now_ns: u64) {
 
 /// The call that this one waits for is lost: whoever comes to ask the same asks anew.
 fn give_up(plugin: &Plugin, context_id: u32) {
-    let flight = match plugin.asking.streams.borrow().get(&context_id) {
+    let flight = match plugin.asking.streams.borrow().get(context_id) {
         Some(State::Waits(waits)) => waits.flight,
         _ => None,
     };
@@ -112,7 +112,7 @@ fn release(plugin: &Plugin, context_id: u32) {
         Heard::Said { kept, .. } => *kept,
         Heard::Failed(failure) => failure.is_outage(),
     };
-    let heard = match plugin.asking.streams.borrow_mut().get_mut(&context_id) {
+    let heard = match plugin.asking.streams.borrow_mut().get_mut(context_id) {
         Some(State::Waits(waits)) => waits.heard.take(),
         _ => None,
     };

@@ -1,4 +1,4 @@
-//! The service is away for seconds, under load.
+//! The service is away, under load: once for seconds, once for a minute.
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -6,6 +6,10 @@ use super::*;
 
 const TIMEOUT: Duration = Duration::from_millis(1000);
 const KNOWN: usize = 20;
+/// Between two requests of one client: hundreds of them a second are a load, and leave the machine to the tests beside.
+const PAUSE: Duration = Duration::from_millis(5);
+/// The outage that has to be survived.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What came of a load: requests of known callers and those of them that were lost; how long strangers waited for
 /// their refusal while the breaker was open.
@@ -16,8 +20,9 @@ struct Load {
     refused: Vec<Duration>,
 }
 
-/// Known callers and strangers, until the outage has been probed three times.
-fn load(gate: &Gate, probes: impl Fn() -> u64 + Sync) -> Load {
+/// Known callers and strangers, until the outage has lasted that long and been probed three times.
+fn load(gate: &Gate, lasting: Duration, probes: impl Fn() -> u64 + Sync) -> Load {
+    let began = Instant::now();
     let (over, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
     let open = AtomicBool::new(false);
     let known = |worker: usize| {
@@ -36,6 +41,7 @@ fn load(gate: &Gate, probes: impl Fn() -> u64 + Sync) -> Load {
                 }
             }
             sent.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(PAUSE);
         }
         lost
     };
@@ -53,6 +59,7 @@ fn load(gate: &Gate, probes: impl Fn() -> u64 + Sync) -> Load {
             if was_open && open.load(Ordering::SeqCst) {
                 refused.push(began.elapsed());
             }
+            std::thread::sleep(PAUSE);
         }
         refused
     };
@@ -64,7 +71,9 @@ fn load(gate: &Gate, probes: impl Fn() -> u64 + Sync) -> Load {
         let opened = wait::try_until(LONG, || (gate.envoy.stat(gauge) == Some(1)).then_some(()));
         open.store(opened.is_some(), Ordering::SeqCst);
         let before = probes();
-        let probed = wait::try_until(LONG, || (probes() >= before + 3).then_some(()));
+        let probed = wait::try_until(lasting + LONG, || {
+            (probes() >= before + 3 && began.elapsed() >= lasting).then_some(())
+        });
         // Whatever came of it, the clients end.
         over.store(true, Ordering::SeqCst);
         assert!(
@@ -136,11 +145,11 @@ fn is_back(gate: &Gate) {
 }
 
 #[test]
-fn a_service_that_hangs() {
+fn a_service_that_hangs_for_a_minute() {
     let gate = gate();
     gate.auth.answer(|_| Reply::never());
-    let load = load(&gate, || gate.auth.count() as u64);
-    survived("a service that hangs", &load);
+    let load = load(&gate, MINUTE, || gate.auth.count() as u64);
+    survived("a service that hangs for a minute", &load);
     assert!(answers(&gate, "stale") > 0);
     gate.auth.answer(knows);
     is_back(&gate);
@@ -151,7 +160,7 @@ fn a_service_that_is_stopped() {
     let gate = gate();
     gate.auth.stop();
     let failed = || metric(&gate, "callouts_total.authenticator=account.result=connect_failure");
-    let load = load(&gate, failed);
+    let load = load(&gate, Duration::ZERO, failed);
     survived("a service that is stopped", &load);
     gate.auth.resume();
     is_back(&gate);

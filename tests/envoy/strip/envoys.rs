@@ -25,7 +25,7 @@ const CLIENTS: [(&str, &str); 16] = [
 ];
 
 /// How the listener tells inside from outside; inside, Envoy itself leaves a client's x-envoy-* alone.
-fn listeners() -> [(&'static str, Value, &'static str); 4] {
+pub fn listeners() -> [(&'static str, Value, &'static str); 4] {
     let internal = json!({"cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]});
     [
         ("as Envoy is by itself", json!({}), "127.0.0.1"),
@@ -49,7 +49,7 @@ fn gate(listener: &Value) -> Gate {
     ways::builder().hcm(listener.clone()).upstream(unwell).start()
 }
 
-fn forge(request: &Request, forwarded_for: &str) -> Request {
+pub fn forge(request: &Request, forwarded_for: &str) -> Request {
     let request = match forwarded_for {
         "" => request.clone(),
         address => request.clone().header("x-forwarded-for", address),

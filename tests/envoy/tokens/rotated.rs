@@ -1,7 +1,6 @@
 use super::*;
-use crate::support::Reply;
+use crate::support::{Reply, Wrk};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -91,7 +90,7 @@ impl Load {
         std::fs::rename(&next, &self.tokens).expect("renamed");
     }
 
-    pub fn start(&self, url: &str) -> Running {
+    pub fn start(&self, url: &str) -> Wrk {
         let script = self.tokens.with_extension("lua");
         let path = self.tokens.display();
         let text = format!(
@@ -107,37 +106,6 @@ end
 "#
         );
         std::fs::write(&script, text).expect("written");
-        let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/tool");
-        let wrk = Command::new(tool).arg("wrk").output().expect("scripts/tool");
-        assert!(wrk.status.success(), "wrk: {}", String::from_utf8_lossy(&wrk.stderr));
-        let wrk = String::from_utf8(wrk.stdout).expect("a path");
-        let mut command = Command::new(wrk.trim());
-        command.args(["--threads", "1", "--connections", "8", "--duration", "300s", "--script"]);
-        command.arg(script).arg(url);
-        Running(Some(command.stdout(Stdio::piped()).spawn().expect("wrk starts")))
-    }
-}
-
-/// wrk at work; ended with the test.
-pub struct Running(Option<Child>);
-
-impl Running {
-    /// What it saw.
-    pub fn finish(mut self) -> String {
-        let mut wrk = self.0.take().expect("it runs");
-        assert!(wrk.try_wait().expect("wrk").is_none(), "wrk ended by itself");
-        // SAFETY: its own child, which is there.
-        unsafe { libc::kill(wrk.id() as i32, libc::SIGINT) };
-        let output = wrk.wait_with_output().expect("wrk");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(wrk) = &mut self.0 {
-            let _ = wrk.kill();
-            let _ = wrk.wait();
-        }
+        Wrk::start(url, 8, &script)
     }
 }

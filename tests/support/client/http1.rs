@@ -1,31 +1,35 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Failure, websocket};
 use crate::support::http1::{Wire, put_chunk, put_chunked, put_head};
 use crate::support::message::{Headers, Request, Response};
+use crate::support::tls;
 
 /// One HTTP/1.1 connection.
 pub struct Connection {
-    wire: Wire<Bounded>,
+    wire: Wire<Stream>,
 }
 
 impl Connection {
     pub fn open(addr: SocketAddr, timeout: Duration) -> Result<Self, Failure> {
-        let stream = TcpStream::connect_timeout(&addr, timeout).map_err(failure)?;
-        let _ = stream.set_nodelay(true);
         Ok(Self {
-            wire: Wire::new(Bounded {
-                stream,
-                end: Instant::now() + timeout,
-            }),
+            wire: Wire::new(Stream::Plain(Bounded::open(addr, timeout)?)),
+        })
+    }
+
+    pub fn open_tls(addr: SocketAddr, timeout: Duration, config: Arc<rustls::ClientConfig>) -> Result<Self, Failure> {
+        let stream = tls::over(Bounded::open(addr, timeout)?, config).map_err(failure)?;
+        Ok(Self {
+            wire: Wire::new(Stream::Tls(Box::new(stream))),
         })
     }
 
     /// Request after request on the same connection.
     pub fn send(&mut self, request: &Request) -> Result<Response, Failure> {
-        self.wire.stream.end = Instant::now() + request.timeout;
+        *self.wire.stream.end() = Instant::now() + request.timeout;
         self.put(request)?;
         self.read(&request.method)
     }
@@ -142,6 +146,45 @@ fn status(start: &[u8]) -> Result<u16, Failure> {
     code.ok_or_else(|| Failure::Malformed(start.escape_ascii().to_string()))
 }
 
+enum Stream {
+    Plain(Bounded),
+    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, Bounded>>),
+}
+
+impl Stream {
+    fn end(&mut self) -> &mut Instant {
+        match self {
+            Self::Plain(stream) => &mut stream.end,
+            Self::Tls(stream) => &mut stream.sock.end,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(buffer),
+            Self::Tls(stream) => stream.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 /// A stream on which everything together ends at one time.
 struct Bounded {
     stream: TcpStream,
@@ -149,6 +192,15 @@ struct Bounded {
 }
 
 impl Bounded {
+    fn open(addr: SocketAddr, timeout: Duration) -> Result<Self, Failure> {
+        let stream = TcpStream::connect_timeout(&addr, timeout).map_err(failure)?;
+        let _ = stream.set_nodelay(true);
+        Ok(Self {
+            stream,
+            end: Instant::now() + timeout,
+        })
+    }
+
     fn left(&self) -> io::Result<Option<Duration>> {
         let left = self.end.saturating_duration_since(Instant::now());
         if left.is_zero() {

@@ -9,7 +9,7 @@ type Job = (Command, mpsc::Sender<io::Result<Child>>);
 
 /// Starts the command from a thread that lives as long as the test binary: the kernel sends the
 /// parent-death signal when the *thread* that started a child ends, and a test is a thread.
-pub(super) fn spawn(command: Command) -> Child {
+pub fn spawn(command: Command) -> Child {
     static STARTER: OnceLock<Mutex<mpsc::Sender<Job>>> = OnceLock::new();
     let starter = STARTER.get_or_init(|| {
         let (send, jobs) = mpsc::channel::<Job>();
@@ -26,7 +26,7 @@ pub(super) fn spawn(command: Command) -> Child {
     });
     let (send, answer) = mpsc::channel();
     starter.lock().unwrap().send((command, send)).unwrap();
-    answer.recv().unwrap().expect("starting Envoy")
+    answer.recv().unwrap().expect("starting it")
 }
 
 /// User plus system time.

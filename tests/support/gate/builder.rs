@@ -311,7 +311,8 @@ pub fn merge(into: &mut Value, from: Value) {
     }
 }
 
-fn shipped_module() -> PathBuf {
+/// The one that `MESHGATE_WASM` names.
+pub fn shipped_module() -> PathBuf {
     match std::env::var_os("MESHGATE_WASM") {
         Some(path) => path.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/meshgate.wasm"),

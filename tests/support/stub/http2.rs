@@ -103,8 +103,12 @@ async fn receive(request: http::Request<RecvStream>, connection: usize) -> Recei
 
 async fn answer(respond: &mut SendResponse<Bytes>, reply: Reply) -> Result<(), h2::Error> {
     match reply.end {
-        End::Whole | End::ResetInBody | End::StallInBody => {}
+        End::Whole | End::ResetInBody | End::StallInBody | End::RestAfter(_) => {}
         End::Never => return std::future::pending().await,
+        End::RefusedStream => {
+            respond.send_reset(Reason::REFUSED_STREAM);
+            return Ok(());
+        }
         _ => {
             respond.send_reset(Reason::INTERNAL_ERROR);
             return Ok(());
@@ -113,13 +117,26 @@ async fn answer(respond: &mut SendResponse<Bytes>, reply: Reply) -> Result<(), h
     let mut head = http::Response::builder().status(reply.status).body(()).unwrap();
     *head.headers_mut() = map_of(&reply.headers);
     let whole = reply.end == End::Whole;
+    let pause = match reply.end {
+        End::RestAfter(pause) => Some(pause),
+        _ => None,
+    };
     let empty = reply.body.is_empty() && reply.trailers.is_empty();
     let mut stream = respond.send_response(head, whole && empty)?;
     if whole && empty {
         return Ok(());
     }
     if !whole {
-        stream.send_data(Bytes::copy_from_slice(&reply.body[..reply.body.len() / 2]), false)?;
+        let half = reply.body.len() / 2;
+        stream.send_data(Bytes::copy_from_slice(&reply.body[..half]), false)?;
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
+            stream.send_data(Bytes::copy_from_slice(&reply.body[half..]), reply.trailers.is_empty())?;
+            if !reply.trailers.is_empty() {
+                stream.send_trailers(map_of(&reply.trailers))?;
+            }
+            return Ok(());
+        }
         if reply.end == End::StallInBody {
             return std::future::pending().await;
         }

@@ -36,6 +36,10 @@ pub enum End {
     ResetInBody,
     /// Headers and half of the body, then nothing until the stub is dropped.
     StallInBody,
+    /// Headers and half of the body at once, the rest so much later.
+    RestAfter(Duration),
+    /// Over HTTP/2, the stream is refused before anything was done about it.
+    RefusedStream,
     /// `101`, then every byte is sent back.
     Echo,
 }

@@ -109,6 +109,15 @@ fn answer(wire: &mut Wire<TcpStream>, request: &Received, reply: Reply, inner: &
                 reset_after_delivery(&wire.stream, inner)
             }
         }
+        End::RestAfter(pause) => {
+            let half = headers_end + (out.len() - headers_end) / 2;
+            wire.stream.write_all(&out[..half])?;
+            if inner.gone.wait(pause) {
+                return Ok(After::Close);
+            }
+            wire.stream.write_all(&out[half..])?;
+            Ok(After::KeepAlive)
+        }
         End::Echo => {
             wire.stream.write_all(&out)?;
             echo(wire)
