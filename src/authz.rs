@@ -1,5 +1,11 @@
 //! May this caller? `Require::check` alone makes a `Permit`, and only a `Permit` makes a `Forward`.
 
+#[cfg(feature = "cli")]
+mod why;
+
+#[cfg(feature = "cli")]
+pub use why::Part;
+
 use crate::authn::ClaimPath;
 use crate::authn::{Claim, Principal};
 use crate::peer::PeerPattern;

@@ -11,7 +11,10 @@ mod authenticators;
 #[cfg(feature = "cli")]
 mod built;
 mod callout;
+#[cfg(feature = "cli")]
+mod cases;
 mod conditions;
+mod debug;
 mod document;
 #[cfg(feature = "cli")]
 mod expected;
@@ -47,6 +50,8 @@ pub mod yaml;
 pub use assertion::signing;
 #[cfg(feature = "cli")]
 pub use built::Built;
+#[cfg(feature = "cli")]
+pub use cases::cases;
 pub use fault::{Fault, Faults, Mark};
 pub use secrets::{Secrets, secrets};
 

@@ -2,6 +2,7 @@
 //! is told. The order of the whole product is `on_request`, `authenticate` and `finish` below.
 
 mod call;
+mod debug;
 mod forget;
 mod jwks;
 mod look;
@@ -10,9 +11,14 @@ mod shadow;
 mod sign_in;
 mod step;
 mod tell;
+#[cfg(feature = "cli")]
+mod why;
 
 pub use call::{Call, Heard};
+pub use debug::told;
 pub use step::{Ask, Forward, OnResponse, Record, Refresh, Refuse, Step, Used, request_id};
+#[cfg(feature = "cli")]
+pub use why::{NotAsked, Said, on_request_of, said};
 
 use crate::authn::callout::{self, Accepted, CalloutFailure};
 use crate::authn::jwt::Signatures;
@@ -45,6 +51,17 @@ pub struct Around<'a> {
 
 /// A request's headers have come; `ends` with them, or a body follows.
 pub fn on_request(policy: &Arc<Policy>, headers: Arc<Headers>, ends: bool, around: &mut Around) -> Step {
+    walk(policy, headers, ends, around, Way::authenticate)
+}
+
+/// As far as the question who calls, which `identify` answers.
+fn walk(
+    policy: &Arc<Policy>,
+    headers: Arc<Headers>,
+    ends: bool,
+    around: &mut Around,
+    identify: impl FnOnce(Way, &Gate, &mut Around) -> Step,
+) -> Step {
     let connection = around.connection;
     let mut edits = policy.strip.edits(&headers);
     let request = match Request::parse(headers.clone()) {
@@ -93,7 +110,7 @@ pub fn on_request(policy: &Arc<Policy>, headers: Arc<Headers>, ends: bool, aroun
             Some(permit) => way.pass(permit, Outcome::Preflight, Met::OfPreflights, around),
             None => way.refuse(Denial::Preflight, None, connection),
         },
-        Action::Authenticate(gate) => way.authenticate(gate, around),
+        Action::Authenticate(gate) => identify(way, gate, around),
     }
 }
 

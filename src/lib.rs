@@ -10,6 +10,8 @@ pub mod cache;
 pub mod config;
 pub mod decide;
 pub mod denial;
+#[cfg(feature = "cli")]
+pub mod explain;
 pub mod flight;
 pub mod header;
 pub mod identity;

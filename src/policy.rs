@@ -46,6 +46,15 @@ pub struct Policy {
     /// All of them, by their slots.
     pub authenticators: Vec<Arc<Authenticator>>,
     pub assertion: Option<Assertion>,
+    pub debug: Option<Debug>,
+}
+
+/// Callers who are told in a response header how their request was decided.
+#[derive(Debug)]
+pub struct Debug {
+    pub header: HeaderName,
+    /// Not empty.
+    pub require: Require,
 }
 
 /// What is told of decisions besides the log line and the counters.

@@ -8,6 +8,8 @@ mod host;
 mod index;
 mod path;
 mod value;
+#[cfg(feature = "cli")]
+mod why;
 
 pub use cidr::Cidr;
 pub use cover::unreachable;
@@ -16,6 +18,8 @@ pub use host::HostPattern;
 pub use index::RuleIndex;
 pub use path::{PathPattern, SegmentPattern};
 pub use value::ValueMatch;
+#[cfg(feature = "cli")]
+pub use why::Part;
 
 use crate::header::HeaderName;
 use crate::peer::PeerPattern;

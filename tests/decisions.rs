@@ -8,6 +8,8 @@ mod assertion;
 mod callers;
 #[path = "decisions/credentials.rs"]
 mod credentials;
+#[path = "decisions/debug.rs"]
+mod debug;
 #[path = "decisions/forms.rs"]
 mod forms;
 #[path = "decisions/identity.rs"]

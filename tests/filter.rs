@@ -18,6 +18,8 @@ mod bodies;
 mod carried;
 #[path = "filter/credentials.rs"]
 mod credentials;
+#[path = "filter/debug.rs"]
+mod debug;
 #[path = "filter/failing_host.rs"]
 mod failing_host;
 #[path = "filter/hostile.rs"]

@@ -116,6 +116,11 @@ impl<'a> Authenticators<'a> {
         self.credentials.stripped(forwarded)
     }
 
+    /// Of all, those with a fault too.
+    pub fn names(&self) -> HashSet<&str> {
+        self.by_name.keys().map(String::as_str).collect()
+    }
+
     /// Those without a fault, in the order of the policy.
     pub fn all(&self) -> Vec<Arc<Authenticator>> {
         faultless(&self.in_order).cloned().collect()

@@ -3,6 +3,7 @@
 use super::Parsed;
 use super::assertion;
 use super::authenticators::Authenticators;
+use super::debug;
 use super::fault::Faults;
 use super::identity::{self, Global, Union};
 use super::node::{Node, Value, quoted};
@@ -25,6 +26,7 @@ const FIELDS: Known = Known {
         "mode",
         "log",
         "listener",
+        "debug",
         "authenticators",
         "identity",
         "rate_limits",
@@ -72,6 +74,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     // Where the word itself is faulty, what relies on it is not.
     let word = verified_peers.map_or(true, |word| word.unwrap_or(false));
     let authenticators = Authenticators::read(sink, warnings, fields.get("authenticators"), &union, word);
+    let debug = fields.optional("debug", |node| debug::read(sink, node, authenticators.names(), word));
     let rate_limits = RateLimits::read(sink, fields.get("rate_limits"), word);
     let shared: Arc<[_]> = match &global {
         Ok(Some(global)) => global.headers.clone().into(),
@@ -98,6 +101,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     let (settings, rules) = (settings?, rules?);
     shown?;
     verified_peers?;
+    let debug = debug?;
     defaults?;
     warn_of_unused(warnings, &authenticators, &rules);
     rate_limits.warn_of_unused(warnings, &rules);
@@ -121,6 +125,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
         identity: union.patterns().collect(),
         authenticators: authenticators.all(),
         assertion,
+        debug,
     })
 }
 

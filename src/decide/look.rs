@@ -31,6 +31,24 @@ pub(super) fn first<'g>(gate: &'g Gate, request: &Request, around: &mut Around) 
     (None, untaken)
 }
 
+/// What each of them says, up to the one that decides.
+#[cfg(feature = "cli")]
+pub(super) fn each<'g>(gate: &'g Gate, request: &Request, around: &mut Around) -> Vec<super::Said<'g>> {
+    let mut said = Vec::new();
+    let mut reading = None;
+    let mut rest = gate.authenticators.as_slice();
+    while let Some((authenticator, later)) = rest.split_first() {
+        rest = later;
+        let finding = at(authenticator, later, request, &mut reading, around);
+        let decides = !matches!(finding, Ok(Finding::NotMine | Finding::OfAnother(_)));
+        said.push((authenticator, finding));
+        if decides {
+            break;
+        }
+    }
+    said
+}
+
 fn at<'g, 'r>(
     authenticator: &'g Authenticator,
     later: &[Arc<Authenticator>],

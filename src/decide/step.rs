@@ -2,8 +2,8 @@
 
 use super::{Awaiting, Call, Way, shadow, sign_in};
 use crate::authn::callout::{CalloutFailure, Question};
-use crate::authn::{Caller, WhyNobody};
-use crate::authz::{self, Permit};
+use crate::authn::{Caller, Principal, WhyNobody};
+use crate::authz::{self, Facts, Permit};
 use crate::denial::{Denial, Outcome, Reply, Style};
 use crate::header::{Edits, Field, Headers};
 use crate::memory::Order;
@@ -72,6 +72,8 @@ pub struct OnResponse {
     pub to_client: Vec<Field>,
     /// Given once more: until the upstream has ended a session, the service goes on to say yes to it.
     pub forget: Vec<Order>,
+    /// In place of what the upstream says under this name: [`super::told`].
+    pub told: Option<Field>,
 }
 
 /// The filter answers itself: a refusal, or an operator's request.
@@ -154,6 +156,8 @@ pub struct Record {
     /// Limits under which it had no bucket of its own: too many callers at once.
     pub overflowed: Vec<Arc<str>>,
     pub used: Used,
+    /// Whether this caller is one whom `debug` tells how the decision came about.
+    pub is_told: bool,
     pub carried: Carried,
     /// False under `mode: observe`: this is what would have been done.
     pub enforced: bool,
@@ -222,6 +226,7 @@ impl Way {
         let on_response = OnResponse {
             to_client,
             forget: self.forgotten,
+            told: None,
         };
         Step::Forward(Box::new(Forward {
             permit,
@@ -268,6 +273,19 @@ impl Way {
         Refuse::with(reply, record)
     }
 
+    fn tells(&self, principal: &Principal, connection: &dyn Connection) -> bool {
+        let (Some(debug), Some(rule)) = (&self.policy.debug, &self.rule) else {
+            return false;
+        };
+        let facts = Facts {
+            principal: Some(principal),
+            request: &self.request,
+            rule,
+            connection,
+        };
+        debug.require.check(&facts).is_ok()
+    }
+
     fn record(
         &self,
         outcome: Outcome,
@@ -297,6 +315,7 @@ impl Way {
             failure,
             unsigned: false,
             used: Used::Nothing,
+            is_told: principal.is_some_and(|principal| self.tells(principal, connection)),
             shadows: shadow::outcomes(self, caller, connection),
             overflowed: self.overflowed.clone(),
             carried: Carried::AsSaid,
@@ -346,6 +365,7 @@ fn without_rule(policy: &Policy, outcome: Outcome, cause: Cow<'static, str>) -> 
         used: Used::Nothing,
         carried: Carried::AsSaid,
         shadows: Vec::new(),
+        is_told: false,
         overflowed: Vec::new(),
         enforced: authz::observing(policy).is_none(),
     }

@@ -6,6 +6,7 @@ use super::signatures::HostSignatures;
 use super::{ffi, host, orders, report};
 use crate::authn::callout::{Answer, CalloutFailure, Question};
 use crate::decide::{self, Around, Awaiting, Call, Forward, Heard, OnResponse, Refuse, Step, Used};
+use crate::denial::{Outcome, Reply};
 use crate::header::Headers;
 use crate::memory::Order;
 use crate::time::UnixTime;
@@ -20,7 +21,7 @@ pub struct InFlight {
 }
 
 /// What is to be done when the response comes.
-pub fn forward_request(plugin: &Plugin, request: &InFlight, forward: Forward) -> Result<OnResponse, HostError> {
+pub fn forward_request(plugin: &Plugin, request: &InFlight, mut forward: Forward) -> Result<OnResponse, HostError> {
     if !forward.edits.is_empty() {
         // The host chooses the route anew after each change of a header, as its ABI 0.2.1 promises.
         host::edit(&forward.edits, &request.headers)?;
@@ -32,6 +33,7 @@ pub fn forward_request(plugin: &Plugin, request: &InFlight, forward: Forward) ->
         &forward.record,
         request.started_ns,
     );
+    forward.on_response.told = decide::told(&plugin.policy, &forward.record);
     Ok(forward.on_response)
 }
 
@@ -77,12 +79,22 @@ pub fn refuse_request(plugin: &Plugin, request: &InFlight, refuse: &Refuse) {
         &refuse.record,
         request.started_ns,
     );
-    reply(refuse);
+    match decide::told(&plugin.policy, &refuse.record) {
+        None => reply(refuse),
+        Some(told) => {
+            let mut telling = refuse.reply.clone();
+            telling.headers.push(told);
+            send(&telling, refuse.record.outcome);
+        }
+    }
 }
 
 pub fn reply(refuse: &Refuse) {
-    let reply = &refuse.reply;
-    let details = format!("meshgate_{}", refuse.record.outcome.word());
+    send(&refuse.reply, refuse.record.outcome);
+}
+
+fn send(reply: &Reply, outcome: Outcome) {
+    let details = format!("meshgate_{}", outcome.word());
     if let Err(error) = host::reply(reply.status, &details, &reply.headers, &reply.body, reply.grpc_status) {
         report::host_error("reply", error);
         // A header that the proxy does not take must not keep the refusal from the caller.

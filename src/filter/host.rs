@@ -67,6 +67,11 @@ pub fn add(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     ffi::add_header(map as u32, name, value)
 }
 
+/// In place of every value of that name.
+pub fn set(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+    ffi::replace_header(map as u32, name, value)
+}
+
 /// Filter state `wasm.NAME`, for access logs.
 pub fn set_state(name: &str, value: &str) {
     // Only a log would miss it.

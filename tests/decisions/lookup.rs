@@ -150,6 +150,7 @@ fn policy(matchers: Vec<(Match, RuleMode)>) -> Policy {
         identity: Default::default(),
         identity_headers: Default::default(),
         assertion: None,
+        debug: None,
     }
 }
 

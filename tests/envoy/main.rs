@@ -22,6 +22,7 @@ mod tokens;
 mod body;
 mod callout;
 mod carried;
+mod explain;
 mod failures;
 mod gates;
 mod log;

@@ -4,6 +4,8 @@
 mod build;
 mod check;
 mod completions;
+mod diff;
+mod explain;
 mod jwks;
 mod key;
 mod man;
@@ -11,6 +13,7 @@ mod report;
 mod schema;
 mod source;
 mod stop;
+mod test;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -34,23 +37,29 @@ Exit status: 0 fine, 1 faults, 2 wrong usage or a file that cannot be read.";
 enum Command {
     Check(check::Arguments),
     Build(build::Arguments),
+    Diff(diff::Arguments),
+    Explain(explain::Arguments),
     Jwks(jwks::Arguments),
     #[command(subcommand)]
     Key(key::Key),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
+    Test(test::Arguments),
 }
 
 fn run(command: &Command) -> Result<Done, Stop> {
     match command {
         Command::Check(arguments) => check::run(arguments),
         Command::Build(arguments) => build::run(arguments),
+        Command::Diff(arguments) => diff::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Jwks(arguments) => jwks::run(arguments),
         Command::Key(key) => key::run(key),
         Command::Schema(arguments) => schema::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, CommandLine::command()),
         Command::Man(arguments) => man::run(arguments, CommandLine::command()),
+        Command::Test(arguments) => test::run(arguments),
     }
 }
 

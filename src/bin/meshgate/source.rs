@@ -225,3 +225,21 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
         None => Err("write NAME=VALUE".into()),
     }
 }
+
+/// A file, or standard input, of at most `most` bytes.
+pub fn bytes(file: &str, most: usize) -> Result<Vec<u8>, Stop> {
+    let read = |from: &mut dyn Read| {
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+        from.take(limit).read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let bytes = match file {
+        "-" => read(&mut std::io::stdin()),
+        _ => std::fs::File::open(file).and_then(|mut file| read(&mut file)),
+    };
+    match bytes {
+        Ok(bytes) if bytes.len() > most => Err(Stop::Unusable(format!("{file}: over {most} bytes"))),
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(Stop::Unusable(format!("{file}: {error}"))),
+    }
+}

@@ -12,6 +12,8 @@ pub struct Done {
     pub output: String,
     /// False where the output tells of faults: the exit status is 1.
     pub fine: bool,
+    /// In place of both.
+    pub status: Option<u8>,
 }
 
 /// What ends a command early.
@@ -27,18 +29,34 @@ pub enum Stop {
 
 impl Done {
     pub fn fine(output: String) -> Self {
-        Self { output, fine: true }
+        Self {
+            output,
+            fine: true,
+            status: None,
+        }
+    }
+
+    /// With a status of the command's own.
+    pub fn ending(output: String, status: u8) -> Self {
+        Self {
+            status: Some(status),
+            ..Self::fine(output)
+        }
     }
 
     /// Faults, or nothing to complain of.
     pub fn with(output: String, fine: bool) -> Self {
-        Self { output, fine }
+        Self {
+            fine,
+            ..Self::fine(output)
+        }
     }
 
     pub fn status(&self) -> ExitCode {
-        match self.fine {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::from(FAULTS),
+        match (self.status, self.fine) {
+            (Some(status), _) => ExitCode::from(status),
+            (None, true) => ExitCode::SUCCESS,
+            (None, false) => ExitCode::from(FAULTS),
         }
     }
 }

@@ -1,0 +1,521 @@
+//! What `meshgate explain` says is what a real Envoy does.
+
+use crate::mint::{self, key};
+use crate::policies::{self, log_lines};
+use crate::support::*;
+use jsonwebtoken::Algorithm;
+use meshgate::config;
+use meshgate::config::folder::{File, Folder};
+use meshgate::explain::{Asked, Decision, Local, Replied, Who, World, explain};
+use meshgate::time::UnixTime;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const REQUESTS: usize = 1000;
+
+/// The demo's own policy.
+const POLICY: &str = include_str!("../../envoy/policy.yaml");
+
+/// What the service says, as status and headers.
+fn says(credential: &str) -> (u16, Vec<(&'static str, &'static str)>) {
+    match credential {
+        "Bearer alice" | "session=alice" => (
+            200,
+            vec![
+                ("x-auth-user", "alice"),
+                ("x-auth-groups", "staff,ops"),
+                ("x-auth-tenant", "acme"),
+            ],
+        ),
+        "Bearer bob" | "session=bob" => (200, vec![("x-auth-user", "b\u{f6}b, jr."), ("x-auth-groups", "staff")]),
+        "Bearer odd" => (200, vec![("x-auth-groups", "ops")]),
+        "Bearer mallory" => (403, vec![("x-why", "banned")]),
+        "Bearer down" => (503, vec![]),
+        _ => (401, vec![("www-authenticate", "Bearer realm=\"demo\"")]),
+    }
+}
+
+fn credential(read: impl Fn(&str) -> Option<String>) -> String {
+    read("authorization")
+        .filter(|value| !value.is_empty())
+        .or_else(|| read("cookie"))
+        .unwrap_or_default()
+}
+
+/// The same numbers in each run (Marsaglia's xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % end as u64).expect("below a usize")
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len())]
+    }
+
+    fn often(&mut self, one_in: usize) -> bool {
+        self.below(one_in) == 0
+    }
+}
+
+/// What requests are made of.
+struct Surroundings {
+    hosts: &'static [&'static str],
+    targets: &'static [&'static str],
+    /// Headers that say who calls.
+    credentials: Vec<(&'static str, String)>,
+}
+
+const DEMO_TARGETS: &[&str] = &[
+    "/sign-in?rd=%2F",
+    "/sign-in/",
+    "/healthz",
+    "/healthz/",
+    "/public/a",
+    "/publicx",
+    "/internal",
+    "/internal/a",
+    "/internals",
+    "/admin/1?x=1",
+    "/%61dmin/1",
+    "/admin",
+    "/orders/1",
+    "/orders",
+    "/orders/%6frder?a=b&c",
+    "/ordersx",
+    "/catalog/1",
+    "/catalog/a/b",
+    "/catalog",
+    "/",
+    "/other",
+];
+
+const SHOP_TARGETS: &[&str] = &[
+    "/healthz",
+    "/internal/a",
+    "/load/1",
+    "/static/a",
+    "/static",
+    "/catalog/1",
+    "/catalog/1",
+    "/",
+    "/orders/admin/1",
+    "/orders/1",
+    "/orders/%61dmin/1",
+    "/ordersx",
+    "/carts/1",
+    "/carts",
+    "/hooks/acme",
+    "/hooks/other",
+    "/payments/1/refund",
+    "/payments/1",
+    "/payments/1/refund/x",
+    "/other",
+];
+
+fn callouts_own() -> Vec<(&'static str, String)> {
+    let bearers = ["alice", "bob", "alice", "bob", "odd", "mallory", "down", "stranger"];
+    let bearers = bearers.map(|who| ("authorization", format!("Bearer {who}")));
+    let cookies = ["session=alice", "session=bob", "session=old"].map(|cookie| ("cookie", cookie.to_owned()));
+    bearers.into_iter().chain(cookies).collect()
+}
+
+#[derive(Debug)]
+struct Generated {
+    method: String,
+    host: &'static str,
+    target: &'static str,
+    headers: Vec<(String, String)>,
+}
+
+impl Generated {
+    fn new(numbers: &mut Numbers, id: usize, around: &Surroundings) -> Self {
+        let mut headers = vec![("x-request-id".to_owned(), request_id(id))];
+        let mut add = |name: &str, value: &str| headers.push((name.to_owned(), value.to_owned()));
+        match numbers.below(8) {
+            0..5 => {
+                let (name, value) = &around.credentials[numbers.below(around.credentials.len())];
+                add(name, value);
+            }
+            5 if numbers.often(4) => {
+                add("authorization", "Bearer alice");
+                add("authorization", "Bearer bob");
+            }
+            _ => {}
+        }
+        if numbers.often(3) {
+            add(
+                numbers.one(&["x-user-id", "X-User-Groups", "x_tenant.id", "x-admin-id", "x-auth-user"]),
+                "forged",
+            );
+        }
+        if numbers.often(4) {
+            add(
+                numbers.one(&[
+                    "x-internal-a",
+                    "x-envoy-retry-on",
+                    "x-original-url",
+                    "x-http-method-override",
+                ]),
+                "/forged",
+            );
+        }
+        if numbers.often(6) {
+            add("accept", "text/html");
+        }
+        let mut method = numbers.one(&["GET", "GET", "POST", "DELETE", "OPTIONS"]).to_owned();
+        if numbers.often(8) {
+            add("origin", "https://elsewhere.example.com");
+            add("access-control-request-method", &method);
+            "OPTIONS".clone_into(&mut method);
+        }
+        if numbers.often(12) {
+            add("content-type", "application/grpc");
+            "POST".clone_into(&mut method);
+        }
+        let target = match numbers.below(8) {
+            0 => numbers.one(&[
+                "/a//b",
+                "/orders/%2fa",
+                "/orders/../admin/1",
+                "/orders/;a",
+                "/orders/%00",
+                "/orders/\\a",
+            ]),
+            _ => numbers.one(around.targets),
+        };
+        let host = match numbers.below(8) {
+            0 => numbers.one(&["shop.example.com", "localhost.", "bad_host!"]),
+            _ => numbers.one(around.hosts),
+        };
+        Self {
+            method,
+            host,
+            target,
+            headers,
+        }
+    }
+
+    fn explained(&self) -> Asked {
+        let lines: Vec<String> = self
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        let line = format!("{} http://{}{}", self.method, self.host, self.target);
+        Asked::parse(&line, lines.iter().map(String::as_str)).expect("a request")
+    }
+
+    fn sent(&self) -> Request {
+        let bare = request(&self.method, self.target).host(self.host);
+        self.headers
+            .iter()
+            .fold(bare, |request, (name, value)| request.header(name, value))
+    }
+}
+
+fn request_id(id: usize) -> String {
+    format!("11111111-2222-4333-8444-{id:012}")
+}
+
+/// What upstreams go by.
+const LOOKED_AT: &[&str] = &[
+    "x-support-agent",
+    "x-api-key",
+    "x-user-id",
+    "x-user-groups",
+    "x-tenant-id",
+    "x-authenticated-by",
+    "x-admin-id",
+    "x-auth-user",
+    "x_tenant.id",
+    "x-internal-a",
+    "x-envoy-retry-on",
+    "x-original-url",
+    "x-http-method-override",
+    "authorization",
+    "cookie",
+];
+
+/// What the service answers, to questions and for its keys.
+fn answers(asked: &Received) -> Reply {
+    if asked.path() == "/jwks.json" {
+        return Reply::ok().json(jwks());
+    }
+    let (status, headers) = says(&credential(|name| asked.header(name)));
+    headers
+        .iter()
+        .fold(Reply::status(status), |reply, (name, value)| reply.header(name, value))
+}
+
+#[test]
+fn about_a_thousand_requests_of_the_demo() {
+    let around = Surroundings {
+        hosts: &["localhost", "127.0.0.1", "LocalHost:10000", "localhost:10000"],
+        targets: DEMO_TARGETS,
+        credentials: callouts_own(),
+    };
+    let outcomes = agree(&policies::json(POLICY), Local::default(), &around);
+    for outcome in [
+        "allowed",
+        "anonymous",
+        "failed_open",
+        "public",
+        "preflight",
+        "bad_request",
+        "unauthenticated",
+        "denied",
+        "forbidden",
+        "no_rule",
+        "closed",
+        "auth_unavailable",
+    ] {
+        assert!(
+            outcomes.get(outcome).is_some_and(|times| *times >= 3),
+            "{outcome} hardly occurs: {outcomes:?}"
+        );
+    }
+}
+
+fn jwks() -> Value {
+    let jwk = key("p256").jwk_with(r#""kid":"k1""#);
+    json!({"keys": [serde_json::from_str::<Value>(&jwk).expect("JSON")]})
+}
+
+fn token(subject: &str, groups: &[&str], issuer: &str, now: u64, lives: i64) -> String {
+    let header = json!({"alg": "ES256", "kid": "k1", "typ": "JWT"}).to_string();
+    let expires = now.checked_add_signed(lives).expect("a time");
+    let claims =
+        json!({"iss": issuer, "aud": ["shop"], "sub": subject, "groups": groups, "iat": now - 700, "exp": expires});
+    format!(
+        "Bearer {}",
+        mint::token(&header, &claims.to_string(), "p256", Algorithm::ES256)
+    )
+}
+
+/// examples/policy as production builds it. What it remembers is nothing that a command line knows of: without.
+#[test]
+fn about_a_thousand_requests_of_the_example() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policy");
+    let names = [
+        "platform.yaml",
+        "teams/orders.yaml",
+        "teams/catalog.yaml",
+        "teams/payments.yaml",
+        "env/prod.yaml",
+        "env/pre.yaml",
+        "env/test.yaml",
+    ];
+    let files = names.map(|name| File {
+        name: name.to_owned(),
+        text: std::fs::read_to_string(root.join(name)).expect("a file of the example"),
+    });
+    let Ok(built) = Folder::new(files.to_vec()).build(Some("prod"), &[]) else {
+        panic!("the example has faults");
+    };
+    let mut policy: Value = serde_json::from_str(&built.json).expect("JSON");
+    let callout = policy["authenticators"]["account"]["callout"]
+        .as_object_mut()
+        .expect("a callout");
+    callout.remove("cache");
+    callout.remove("breaker");
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs();
+    let issuer = "https://id.example.com";
+    let of_employees = [
+        token("eve", &["support"], issuer, now, 3600),
+        token("ed", &["editors"], issuer, now, 3600),
+        token("ed", &["suspended"], issuer, now, 3600),
+        token("old", &["support"], issuer, now, -600),
+        token("else", &["support"], "https://elsewhere.example.com", now, 3600),
+    ];
+    let keys = ["acme-prod", "acme-test", ""].map(|key| ("x-api-key", key.to_owned()));
+    let tokens = of_employees.into_iter().map(|token| ("authorization", token));
+    let around = Surroundings {
+        hosts: &[
+            "shop.example.com",
+            "pay.example.com",
+            "Shop.example.com:8443",
+            "shop.example.com",
+        ],
+        targets: SHOP_TARGETS,
+        credentials: callouts_own().into_iter().chain(tokens).chain(keys).collect(),
+    };
+    let local = Local {
+        documents: vec![("employee".to_owned(), jwks().to_string().into_bytes())],
+        now: UnixTime::from_secs(now),
+        ..Local::default()
+    };
+    let outcomes = agree(&policy.to_string(), local, &around);
+    for outcome in [
+        "allowed",
+        "anonymous",
+        "public",
+        "bad_request",
+        "unauthenticated",
+        "denied",
+        "forbidden",
+        "no_rule",
+        "closed",
+    ] {
+        assert!(
+            outcomes.get(outcome).is_some_and(|times| *times >= 3),
+            "{outcome} hardly occurs: {outcomes:?}"
+        );
+    }
+}
+
+fn agree(policy: &str, local: Local, around: &Surroundings) -> BTreeMap<&'static str, u32> {
+    let parsed = config::parse(policy.as_bytes()).expect("a policy");
+    let world = World::new(parsed.policy, local).expect("a world");
+    let gate = Gate::builder()
+        .policy(policy)
+        .auth(answers)
+        .hcm(json!({"preserve_external_request_id": true}))
+        .start();
+    if policy.contains("jwks.json") {
+        let (_, token) = around
+            .credentials
+            .iter()
+            .find(|(_, value)| value.len() > 100)
+            .expect("a token");
+        until("the keys are fetched", LONG, || {
+            let probe = get("/orders/1").host("shop.example.com").header("authorization", token);
+            (gate.send(&probe).status != 503).then_some(())
+        });
+    }
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut expected = Vec::new();
+    for id in 0..REQUESTS {
+        let generated = Generated::new(&mut numbers, id, around);
+        let asked = generated.explained();
+        let text = |name: &str| {
+            asked
+                .headers
+                .first(name)
+                .map(|value| String::from_utf8_lossy(value).into_owned())
+        };
+        let (status, headers) = says(&credential(text));
+        let who = Who::Answered(Replied::new(status, headers.into_iter(), Vec::new()));
+        let explanation = explain(&world, &asked, &who).expect("explained");
+        let decided = world.decide(&mut world.memory(), &asked, &who).expect("decided");
+        gate.upstream.clear();
+        let response = gate.send(&generated.sent());
+        let seen = gate.upstream.received();
+        match decided.decision {
+            Decision::Forward(forward) => {
+                assert_eq!(
+                    seen.len(),
+                    1,
+                    "{generated:?} is to go on, the client saw {}",
+                    response.status
+                );
+                assert_eq!(response.status, 200, "{generated:?}");
+                let told = forward.edits.apply(&asked.headers);
+                let value = |name: &str| {
+                    told.iter()
+                        .find(|(other, _)| *other == name.as_bytes())
+                        .map(|(_, value)| value.to_vec())
+                };
+                for name in LOOKED_AT {
+                    assert_eq!(
+                        seen[0].headers.get(name).map(<[u8]>::to_vec),
+                        value(name),
+                        "{name} of {generated:?}"
+                    );
+                }
+                assert_eq!(seen[0].target, value(":path").expect("a path"), "{generated:?}");
+            }
+            Decision::Refuse(refuse) => {
+                assert!(seen.is_empty(), "{generated:?} is to be refused");
+                // Envoy answers gRPC with 200 and says the rest in headers.
+                let status = if refuse.reply.grpc_status.is_some() {
+                    200
+                } else {
+                    refuse.reply.status
+                };
+                assert_eq!(response.status, status, "{generated:?}");
+                let grpc = refuse.reply.grpc_status.map(|status| status.to_string());
+                assert_eq!(response.header("grpc-status"), grpc, "{generated:?}");
+                let location = refuse.reply.headers.iter().find(|(name, _)| name == b"location");
+                let location = location.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+                assert_eq!(response.header("location"), location, "{generated:?}");
+            }
+            Decision::Undecided(missing) => panic!("{missing:?} of {generated:?}"),
+        }
+        let rule = explanation.rule.map_or("none".to_owned(), |rule| rule.name);
+        let verdict = explanation.verdict;
+        expected.push((rule, verdict.outcome.expect("decided"), verdict.cause));
+    }
+    let lines = until("a line for each decision", LONG, || {
+        let lines = log_lines(&gate.envoy.log()).into_iter();
+        let decisions: BTreeMap<String, Value> = lines
+            .filter(|line| line.get("outcome").is_some())
+            .filter(|line| {
+                line["request_id"]
+                    .as_str()
+                    .is_some_and(|id| id.starts_with("11111111-"))
+            })
+            .map(|line| (line["request_id"].as_str().unwrap_or_default().to_owned(), line))
+            .collect();
+        (decisions.len() >= REQUESTS).then_some(decisions)
+    });
+    let mut outcomes = BTreeMap::<&'static str, u32>::new();
+    for (id, (rule, outcome, cause)) in expected.iter().enumerate() {
+        let line = &lines[&request_id(id)];
+        let said = (line["rule"].as_str(), line["outcome"].as_str(), line["cause"].as_str());
+        assert_eq!(
+            said,
+            (Some(rule.as_str()), Some(*outcome), Some(cause.as_str())),
+            "{line}"
+        );
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    println!("{REQUESTS} requests: {outcomes:?}");
+    outcomes
+}
+
+/// `debug`: the operator's own question, to the gate that serves.
+#[test]
+fn a_caller_whom_the_policy_names_reads_how_it_was_decided() {
+    let policy =
+        format!("{POLICY}\ndebug: {{ header: x-meshgate-explain, require: {{ groups: {{ any_of: [ops] }} }} }}\n");
+    let gate = Gate::builder()
+        .policy(policies::json(&policy))
+        .auth(|asked| {
+            let (status, headers) = says(&credential(|name| asked.header(name)));
+            headers
+                .iter()
+                .fold(Reply::status(status), |reply, (name, value)| reply.header(name, value))
+        })
+        .upstream(|_| Reply::ok().header("x-meshgate-explain", "the upstream's own"))
+        .start();
+    let told = |target: &str, who: &str| {
+        let request = get(target)
+            .host("localhost")
+            .header("authorization", format!("Bearer {who}"));
+        let request = request.header("X-Meshgate-Explain", "forged");
+        let response = gate.send(&request);
+        (response.status, response.header("x-meshgate-explain"))
+    };
+    let said = |text: &str| Some(text.to_owned());
+    let allowed = said("rule=orders; outcome=allowed; authenticator=account; answer=asked");
+    assert_eq!(told("/orders/1", "alice"), (200, allowed));
+    let upstreams = said("the upstream's own");
+    assert_eq!(told("/orders/1", "bob"), (200, upstreams.clone()));
+    assert_eq!(told("/admin/1", "bob"), (403, None));
+    assert_eq!(told("/orders/1", "mallory"), (403, None));
+    assert_eq!(told("/public/1", "alice"), (200, upstreams));
+    for received in gate.upstream.received() {
+        assert!(
+            !received.has("x-meshgate-explain"),
+            "the caller's own reached the upstream"
+        );
+    }
+}
