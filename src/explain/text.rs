@@ -178,7 +178,13 @@ impl Out {
             self.row("upstream", &format!("- {name}"));
         }
         for (name, value) in &upstream.set {
-            self.row("upstream", &format!("= {name}: {value}"));
+            // Envoy's router goes by them and takes them out.
+            let whom = if name.starts_with("x-envoy-") {
+                "router"
+            } else {
+                "upstream"
+            };
+            self.row(whom, &format!("= {name}: {value}"));
         }
         for (name, value) in &upstream.added {
             self.row("upstream", &format!("+ {name}: {value}"));
