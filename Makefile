@@ -1,5 +1,5 @@
 # Meshgate. `make` alone lists the targets; each installs or names what it misses.
-# Overridable: MESHGATE_ENVOY=/path/to/envoy, CARGO_TARGET_DIR, POLICY, PORT (of `make run`, 10000).
+# Overridable: MESHGATE_ENVOY=/path/to/envoy, CARGO_TARGET_DIR, POLICY (of `make run` and `make check`), PORT (of `make run`, 10000).
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -30,7 +30,10 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 CLI = os.path.join(ROOT, "dist", "meshgate")
 MODULE = os.path.join(ROOT, "dist", "meshgate.wasm")
 BOOTSTRAP = os.path.join(ROOT, "envoy", "envoy.yaml")
+# Of `make run`; the demo compares with what the shipped one does.
 POLICY = os.path.join(ROOT, "envoy", "policy.yaml")
+if sys.argv[1:] == ["run"] and os.environ.get("POLICY"):
+    POLICY = os.path.abspath(os.environ["POLICY"])
 
 READY_SECONDS = 60  # compiling the module takes 1 to 5 of them, more on a busy machine
 STOP_SECONDS = 5
@@ -80,7 +83,7 @@ Meshgate answers at {url}. The upstream replies with what it saw. Try:
   curl -i {url}/admin/users -H 'authorization: Bearer bob-token'
   curl -i --path-as-is {url}/public/..%2forders/7
 
-or open {url}/orders/7 in a browser. The policy is envoy/policy.yaml; Envoy's own
+or open {url}/orders/7 in a browser. The policy is {POLICY}; Envoy's own
 pages (metrics, configuration) are at http://{site.admin}/. Ctrl-C stops everything.
 """, flush=True)
         for child in site.children:

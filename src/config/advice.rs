@@ -129,6 +129,22 @@ fn unknown_claims(sink: &Sink, scope: &Node, given: &Option<Vec<&BTreeSet<&str>>
             unknown(entry, &path);
         }
     }
+    // Callers without it share one bucket, and no plan is theirs.
+    for limit in entries(at(scope, &["rate_limits"])) {
+        for entry in entries(Some(&limit.node)).iter().filter(|entry| entry.key == "per") {
+            let name = entry.node.text().and_then(|text| text.strip_prefix("claim:"));
+            if let Some(Ok(path)) = name.map(ClaimPath::parse) {
+                unknown(entry, &path);
+            }
+        }
+        for plan in at(&limit.node, &["override"]).map_or(&[][..], items) {
+            for entry in entries(at(plan, &["when", "claims"])) {
+                if let Ok(path) = ClaimPath::parse(&entry.key) {
+                    unknown(entry, &path);
+                }
+            }
+        }
+    }
 }
 
 /// `jwks_path` is answered before any rule is looked for. Rules for everything, and for all that is well known, are meant

@@ -34,7 +34,7 @@ rules:
 "#;
 
 /// Changes of [`BASE`], and what is then told.
-const TABLE: [(&[&str], &[&str]); 16] = [
+const TABLE: [(&[&str], &[&str]); 17] = [
     (&[], &[]),
     // Algorithms that no inline key fits.
     (
@@ -62,6 +62,16 @@ const TABLE: [(&[&str], &[&str]); 16] = [
         &[],
     ),
     // Claims that nobody has.
+    (
+        &[
+            "set rate_limits { t: { per: \"claim:tennant\", requests: 1, window: 1s, override: [{ when: { claims: { plann: gold } }, requests: 2 }] } }",
+            "set rules.0.rate_limit [t]",
+        ],
+        &[
+            r#"rate_limits.t.override[0].when.claims.plann: no authenticator that a rule asks gives the claim "plann": did you mean plan?"#,
+            r#"rate_limits.t.per: no authenticator that a rule asks gives the claim "tennant": did you mean tenant?"#,
+        ],
+    ),
     (
         &["set identity.headers.x-tenant \"{claims.tennant}\""],
         &[

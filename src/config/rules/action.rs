@@ -76,6 +76,14 @@ pub fn rate_limits(scope: &Scope, fields: &Fields) -> Checked<Vec<Arc<RateLimit>
         // What stands there is a fault already.
         (Some(_), _) if fields.get("refuse").is_some() => None,
         (None, false) => scope.defaults?.and_then(|defaults| defaults.get("rate_limit")),
+        // None, whatever `defaults` say.
+        (
+            Some(Node {
+                value: Value::List(items),
+                ..
+            }),
+            _,
+        ) if items.is_empty() => None,
         (own, _) => own,
     };
     node.map_or(Ok(Vec::new()), |node| {
