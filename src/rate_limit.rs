@@ -86,9 +86,19 @@ impl RateLimit {
     }
 }
 
-/// An IPv6 client has its whole /64 (RFC 6177), and could have a bucket for each address of it.
+/// An IPv6 client has its whole /64 (RFC 6177), and could have a bucket for each address of it. An IPv4 client behind a
+/// translator (RFC 6052) or 6to4 (RFC 3056) is the IPv4 client.
 fn address(hasher: &mut KeyHasher, connection: &dyn Connection) -> Option<()> {
-    match connection.source_ip()?.to_canonical() {
+    let address = match connection.source_ip()?.to_canonical() {
+        IpAddr::V6(v6) => match v6.octets() {
+            [0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] | [0x20, 0x02, a, b, c, d, ..] => {
+                IpAddr::from([a, b, c, d])
+            }
+            _ => IpAddr::V6(v6),
+        },
+        v4 => v4,
+    };
+    match address {
         IpAddr::V4(v4) => hasher.part(&v4.octets()),
         IpAddr::V6(v6) => hasher.part(v6.octets().first_chunk::<8>()?),
     }

@@ -84,7 +84,9 @@ fn repeatable(upstream: &Upstream, request: &Request, edits: &Edits) -> bool {
     let keyed = || {
         let key = request.headers.only(IDEMPOTENCY_KEY).map(<[u8]>::trim_ascii);
         let goes = !edits.remove.iter().any(|name| name == IDEMPOTENCY_KEY.as_bytes());
-        goes && key.is_some_and(|key| !key.is_empty())
+        // Nothing that another reader could take for none, or for two.
+        let readable = |key: &[u8]| key != b"\"\"" && key.iter().all(|b| b.is_ascii_graphic() && *b != b',');
+        goes && key.is_some_and(|key| !key.is_empty() && readable(key))
     };
     match request.method() {
         "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE" => true,

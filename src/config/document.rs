@@ -108,7 +108,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     let mut global = global?.unwrap_or_default();
     let assertion = global.assertion.take();
     let strip = strip(&union, &authenticators, global);
-    rate_limits.check_headers(sink, &strip)?;
+    rate_limits.check_headers(sink, &strip, &authenticators.places().collect::<Vec<_>>())?;
     if let Some(node) = fields.get("rules") {
         callers_word(sink, node, &rules, &strip)?;
         upstream::fits(sink, warnings, node, &rules, &strip)?;

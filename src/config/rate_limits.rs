@@ -9,7 +9,7 @@ use super::unit::shown_duration;
 use crate::authn::ClaimPath;
 use crate::authz::Require;
 use crate::header::HeaderName;
-use crate::policy::Rule;
+use crate::policy::{Place, Rule};
 use crate::rate_limit::{Per, Plan, RateLimit};
 use crate::strip::Strip;
 use std::sync::Arc;
@@ -85,17 +85,22 @@ impl<'a> RateLimits<'a> {
             .collect())
     }
 
-    /// Headers that are removed from every request as nobody's word but the caller's.
-    pub fn check_headers(&self, sink: &Sink, strip: &Strip) -> Checked<()> {
+    /// Headers that are removed from every request as nobody's word but the caller's, and those of credentials, which
+    /// can be spelled in many ways.
+    pub fn check_headers(&self, sink: &Sink, strip: &Strip, credentials: &[Place]) -> Checked<()> {
         let faults = self.by_name.iter().filter_map(|(entry, limit)| {
-            let Per::Header(name) = &limit.as_ref().ok()?.per else {
+            let Per::Header(header) = &limit.as_ref().ok()?.per else {
                 return None;
             };
-            let name = name.as_str();
-            let message = format!("goes by {name}, which is removed from every request: whoever calls can write it");
-            strip
-                .takes(name.as_bytes())
-                .then(|| Err(sink.fault(&entry.node, message)))
+            let name = header.as_str();
+            let message = if strip.takes(name.as_bytes()) {
+                format!("goes by {name}, which is removed from every request: whoever calls can write it")
+            } else if credentials.contains(&Place::Header(header.clone())) {
+                format!("goes by {name}, a credential, which one caller can spell in many ways: write per: subject")
+            } else {
+                return None;
+            };
+            Some(Err(sink.fault(&entry.node, message)))
         });
         all(faults).map(|_: Vec<()>| ())
     }
@@ -170,7 +175,18 @@ fn per(text: &str) -> Result<Per, String> {
         ("subject", _) => Ok(Per::Subject),
         ("client_ip", _) => Ok(Per::ClientIp),
         (_, Some(("claim", path))) => ClaimPath::parse(path).map(Per::Claim),
-        (_, Some(("header", name))) => HeaderName::parse(name).map(Per::Header),
+        (_, Some(("header", name))) => {
+            let header = HeaderName::parse(name)?;
+            let folded = names::fold(&header);
+            // `host` never stands among the headers, and an id is another for each request.
+            match names::is_wire(&folded) || names::is_envoys(&folded) || folded.as_bytes() == b"x_request_id" {
+                true => Err(format!(
+                    "header {} does not tell callers apart: choose another",
+                    quoted(name)
+                )),
+                false => Ok(Per::Header(header)),
+            }
+        }
         _ => Err(format!(
             "unknown key {}: write subject, client_ip, claim:NAME or header:NAME",
             quoted(text)

@@ -240,6 +240,10 @@ fn deadline(sink: &Sink, node: &Node, timeout: Timeout, asks: bool) -> Checked<(
 fn header(text: &str) -> Result<HeaderName, String> {
     match text.to_ascii_lowercase().as_str() {
         EXPECTED_TIMEOUT => HeaderName::parse(text),
+        // What is no time is removed: these are no times.
+        "accept" | "baggage" | "idempotency-key" | "origin" | "traceparent" | "tracestate" | "user-agent" => {
+            Err(format!("{text} has a meaning of its own: choose another name"))
+        }
         _ => names::identity(text),
     }
 }

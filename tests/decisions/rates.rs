@@ -289,6 +289,11 @@ fn an_address_is_the_connections() {
         (0, "GET /a | x-api-key: ann | @ip 2001:db8:1:2::1", "allowed"),
         (0, "GET /a | x-api-key: ann | @ip 2001:db8:1:2:ffff::9", "429 limit 1s"),
         (0, "GET /a | x-api-key: ann | @ip 2001:db8:1:3::1", "allowed"),
+        // An IPv4 client behind a translator, and one with 6to4.
+        (0, "GET /a | x-api-key: ann | @ip 64:ff9b::198.51.100.7", "allowed"),
+        (0, "GET /a | x-api-key: ann | @ip 64:ff9b::198.51.100.8", "allowed"),
+        (0, "GET /a | x-api-key: ann | @ip 198.51.100.7", "429 limit 1s"),
+        (0, "GET /a | x-api-key: ann | @ip 2002:c633:6408:1::1", "429 limit 1s"),
         // The proxy does not say.
         (0, "GET /a | x-api-key: ann | @ip none", "allowed"),
         (0, "GET /a | x-api-key: bob | @ip none", "429 limit 1s"),

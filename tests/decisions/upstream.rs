@@ -70,6 +70,9 @@ fn what_may_be_sent_again() {
         "idempotency-key:  ",
         "idempotency-key: 1 | idempotency-key: 2",
         "idempotency_key: 7",
+        "idempotency-key: \"\"",
+        "idempotency-key: a,b",
+        "idempotency-key: \u{a0}",
     ] {
         carried(&with(", idempotency_key: true"), &format!("POST / | {empty}"), NEVER);
     }
