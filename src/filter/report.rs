@@ -32,6 +32,8 @@ enum Key {
     Answer(Arc<str>, Used),
     /// By limit and metric.
     Limit(Arc<str>, &'static str),
+    /// The rule by its position.
+    IgnoredDeadline(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +65,12 @@ impl Counters {
     fn count_limit(&self, limit: &Arc<str>, metric: &'static str) {
         let key = Key::Limit(limit.clone(), metric);
         self.increment(key, &|| Counter::named(metric, &[("limit", limit)]));
+    }
+
+    fn count_ignored_deadline(&self, rule: &Rule) {
+        self.increment(Key::IgnoredDeadline(rule.position), &|| {
+            Counter::named("deadlines_ignored_total", &[("rule", &rule.name)])
+        });
     }
 
     fn count(&self, family: Family, rule: Option<&Rule>, outcome: Outcome) {
@@ -108,7 +116,7 @@ pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record:
         counters.count_limit(limit, "rate_limit_overflows_total");
     }
     if let (Some(rule), Carried::UnreadableDeadline) = (&record.rule, record.carried) {
-        Counter::named("deadlines_ignored_total", &[("rule", &rule.name)]).increment();
+        counters.count_ignored_deadline(rule);
     }
     for (rule, outcome) in &record.shadows {
         counters.count(Family::Shadow, Some(rule), *outcome);
