@@ -1,5 +1,7 @@
 //! `meshgate explain`, `test` and `diff`: what they say is what the gate decides.
 
+#[path = "explain/often.rs"]
+mod often;
 #[path = "explain/random.rs"]
 mod random;
 

@@ -6,6 +6,8 @@ mod support;
 #[path = "../tokens/mint.rs"]
 #[allow(dead_code, reason = "tests/tokens.rs makes more of it")]
 mod mint;
+#[path = "../explain/often.rs"]
+mod often;
 mod policies;
 mod seen;
 mod shipped;
