@@ -7,7 +7,7 @@ use crate::stop::{Done, Stop};
 use clap::Args;
 use meshgate::config;
 use meshgate::explain::cases::{Cases, Coverage, Tried, junit, summary, tried};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Try requests on a policy, and compare what becomes of them with what is expected
 #[derive(Args)]
@@ -114,7 +114,9 @@ fn by_policy<'a>(
             (Some(policy), _) => policy.clone(),
             (None, Some(policy)) => {
                 let folder = Path::new(file).parent().unwrap_or(Path::new(""));
-                folder.join(policy).to_string_lossy().into_owned()
+                // Less what stands for the folder itself: `policy: .` is `examples/policy`, not `examples/policy/.`.
+                let path: PathBuf = folder.join(policy).components().collect();
+                path.to_string_lossy().into_owned()
             }
             (None, None) => {
                 return Err(Stop::Usage(format!(
