@@ -8,8 +8,8 @@ use std::process::Command;
 /// slower than what a loaded gate runs.
 pub const CONNECTIONS: usize = 64;
 
-/// A browser's request with a token, and an identity that it claims to have.
-pub const HEADERS: [(&str, &str); 11] = [
+/// A browser's request with a token.
+pub const HEADERS: [(&str, &str); 10] = [
     // So spelled, or wrk sends a second one.
     ("Host", "shop.example.com"),
     (
@@ -30,8 +30,11 @@ pub const HEADERS: [(&str, &str); 11] = [
     ("referer", "https://shop.example.com/orders/4711"),
     ("sec-fetch-mode", "cors"),
     ("sec-fetch-site", "same-origin"),
-    ("x-user-id", "mallory"),
 ];
+
+/// An identity that it claims to have. Taking it away costs a change of the headers and another choice of the route,
+/// which only those who forge something cause.
+const FORGED: (&str, &str) = ("x-user-id", "mallory");
 
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
@@ -46,16 +49,21 @@ pub struct Requests<'a> {
     pub path: &'a str,
     /// Instead of the token of [`HEADERS`].
     pub bearer: Option<&'a str>,
+    pub forged: bool,
     /// A wrk script that varies them.
     pub script: Option<&'a Path>,
 }
 
 impl Requests<'_> {
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
-        HEADERS.into_iter().map(|(name, value)| match (name, self.bearer) {
-            ("authorization", Some(token)) => (name, format!("Bearer {token}")),
-            _ => (name, value.to_owned()),
-        })
+        let forged = self.forged.then_some(FORGED);
+        HEADERS
+            .into_iter()
+            .chain(forged)
+            .map(|(name, value)| match (name, self.bearer) {
+                ("authorization", Some(token)) => (name, format!("Bearer {token}")),
+                _ => (name, value.to_owned()),
+            })
     }
 }
 

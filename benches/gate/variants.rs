@@ -15,6 +15,8 @@ pub struct Variant {
     pub path: &'static str,
     /// Instead of the usual token.
     pub bearer: Option<&'static str>,
+    /// The request claims an identity.
+    pub forged: bool,
     /// A token after the other, more than are remembered.
     pub many_tokens: bool,
     /// How many different paths are asked for in turn.
@@ -61,27 +63,27 @@ pub fn all() -> Vec<Variant> {
     let ask = "/orders/4711/items?page=2";
     let public = "/static/app.js";
     vec![
-        Variant::new(BASE, "no filter", Filter::None, ask, "user=mallory auth="),
+        Variant::new(BASE, "no filter", Filter::None, ask, "user= auth="),
         Variant::new(
             NATIVE,
             "Envoy's ext_authz, HTTP",
             Filter::Native(ext_authz),
             ask,
-            "user=mallory auth=alice",
+            "user= auth=alice",
         ),
         Variant::new(
             "probe",
             "a Wasm filter that adds one header",
             Filter::Probe,
             ask,
-            "user=mallory auth=",
+            "user= auth=",
         ),
         Variant::new(
             "jwt_authn",
             "Envoy's jwt_authn",
             Filter::Native(jwt_authn),
             ask,
-            "user=mallory auth=",
+            "user= auth=",
         )
         .bearer(TOKEN),
         Variant::new(
@@ -89,7 +91,7 @@ pub fn all() -> Vec<Variant> {
             "Envoy's jwt_authn, its cache on",
             Filter::Native(jwt_authn_cached),
             ask,
-            "user=mallory auth=",
+            "user= auth=",
         )
         .bearer(TOKEN),
         Variant::new(
@@ -97,11 +99,19 @@ pub fn all() -> Vec<Variant> {
             "a Lua script that asks",
             Filter::Native(lua),
             ask,
-            "user=mallory auth=alice",
+            "user= auth=alice",
         ),
         Variant::new("public", "Meshgate, public rule", meshgate(10), public, "user= auth=")
             .limit(NATIVE, 0.20)
             .grows("rules", 10),
+        Variant::new(
+            "public-forged",
+            "Meshgate, public, forged identity",
+            meshgate(10),
+            public,
+            "user= auth=",
+        )
+        .forged(),
         Variant::new(
             "authenticated",
             "Meshgate, asks every time",
@@ -124,7 +134,7 @@ pub fn all() -> Vec<Variant> {
             "Meshgate, a JWT seen first",
             verifying(1),
             ask,
-            "user=mallory auth=",
+            "user= auth=",
         )
         .bearer(TOKEN)
         .many_tokens()
@@ -134,7 +144,7 @@ pub fn all() -> Vec<Variant> {
             "Meshgate, a JWT seen before",
             verifying(10_000),
             ask,
-            "user=mallory auth=",
+            "user= auth=",
         )
         .bearer(TOKEN)
         .limit("jwt_authn", 0.25),
@@ -227,6 +237,7 @@ impl Variant {
             filter,
             path,
             bearer: None,
+            forged: false,
             many_tokens: false,
             keys: None,
             churns: false,
@@ -249,6 +260,11 @@ impl Variant {
 
     fn bearer(mut self, token: &'static str) -> Self {
         self.bearer = Some(token);
+        self
+    }
+
+    fn forged(mut self) -> Self {
+        self.forged = true;
         self
     }
 

@@ -165,6 +165,7 @@ impl World {
         Requests {
             path: variant.path,
             bearer: variant.bearer,
+            forged: variant.forged,
             script,
         }
     }
