@@ -17,3 +17,6 @@ mod prometheus;
 mod traffic;
 
 mod alerts;
+mod logs;
+mod metrics;
+mod outcomes;
