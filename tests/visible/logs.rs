@@ -31,7 +31,6 @@ fn hostile_bytes_stay_inside_their_line() {
         }
     }
     assert!(sent >= 4, "{sent}");
-    let about = |name: &'static str| move |line: &Value| line.get(name).is_some();
     // Some of it Envoy refuses by itself.
     until("the access log's line about each request", LONG, || {
         let all = lines(&envoy);
