@@ -86,7 +86,24 @@ fn policy() -> String {
     let rules = policy["rules"].as_array_mut().expect("rules");
     rules
         .push(json!({"name": "staff-only", "match": {"hosts": ["*"], "paths": ["/token"]}, "authenticate": ["staff"]}));
+    if counts_exposures() {
+        policy["experiments"] = experiments();
+    }
     policy.to_string()
+}
+
+fn experiments() -> Value {
+    json!({"checkout": {
+        "unit": ["subject"], "seed": "checkout", "header": "x-variant-checkout",
+        "variants": [{"name": "control", "weight": "80%"}, {"name": "blue", "weight": "20%"}],
+    }})
+}
+
+/// Whether this filter knows experiments. One that does not has a stand-in beside it.
+fn counts_exposures() -> bool {
+    let rules = json!([{"name": "a", "match": {"hosts": ["*"]}, "authenticate": "none"}]);
+    let policy = json!({"version": 1, "experiments": experiments(), "rules": rules});
+    meshgate::config::parse(policy.to_string().as_bytes()).is_ok()
 }
 
 /// Callers of all kinds, some fifty requests a second.
@@ -148,46 +165,55 @@ fn every_panel_shows_something() {
         reply.delay(took)
     });
     let stand_in = exposures();
-    let prometheus = Prometheus::start(&[envoy.admin(), stand_in.addr()]);
-    let began = (Instant::now(), SystemTime::now());
+    let mut targets = vec![envoy.admin()];
+    // What is drawn is real.
+    if draws.is_none() && !counts_exposures() {
+        targets.push(stand_in.addr());
+    }
+    let prometheus = Prometheus::start(&targets);
     let addr = envoy.listener("edge");
     let _traffic: Vec<Traffic> = (0..3)
         .map(|client| Traffic::start(addr, move |n| request(n * 3 + client)))
         .collect();
+    // A picture begins when rates have something to compare with.
+    let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    let from = since(SystemTime::now()) + 8.0;
     if draws.is_some() {
         let at = |second: u64| {
-            let reached = || (began.0.elapsed().as_secs() >= second).then_some(());
+            let reached = || (since(SystemTime::now()) >= from + second as f64).then_some(());
             until(format!("second {second}"), LONG * 3, reached);
         };
         at(AWAY_S.0);
         auth.stop();
         at(AWAY_S.1);
         auth.resume();
-        at(DRAWN_S);
+        at(DRAWN_S + 1);
     }
-    let mut drawn = Vec::new();
+    let mut kept = Vec::new();
     for panel in panels() {
         let title = panel["title"].as_str().expect("a title");
         let mut series = Vec::new();
         for target in panel["targets"].as_array().expect("targets") {
             let query = filled(target["expr"].as_str().expect("a query"));
+            if draws.is_some() {
+                let result = prometheus.range(&query, from, from + DRAWN_S as f64, 1.0);
+                series.push(json!({"legend": target["legendFormat"], "result": result}));
+                continue;
+            }
             let shows = |all: &Vec<Value>| {
                 all.iter()
                     .any(|one| one["value"][1].as_str().is_some_and(|value| value != "NaN"))
             };
-            let ask = || prometheus.query(&query).filter(|all| shows(all));
-            until(format!("{title}: {query}"), LONG, ask);
-            if draws.is_some() {
-                let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
-                let (from, to) = (since(began.1) + 5.0, since(SystemTime::now()));
-                let result = prometheus.range(&query, from, to, 0.5);
-                series.push(json!({"legend": target["legendFormat"], "result": result}));
-            }
+            until(format!("{title}: {query}"), LONG, || {
+                prometheus.query(&query).filter(|all| shows(all))
+            });
         }
-        drawn.push(json!({"panel": panel, "series": series}));
+        kept.push(json!({"panel": panel, "series": series}));
     }
     if let Some(path) = draws {
-        std::fs::write(path, Value::from(drawn).to_string()).expect("the run is kept");
+        let away = [AWAY_S.0, AWAY_S.1].map(|second| from + second as f64);
+        let run = json!({"from": from, "to": from + DRAWN_S as f64, "away": away, "panels": kept});
+        std::fs::write(path, run.to_string()).expect("the run is kept");
     }
     envoy.assert_no_trap();
 }
