@@ -43,6 +43,7 @@ fn it_is_provisioned() {
     assert_eq!(provider["options"]["path"], "/etc/grafana/dashboards");
     let dashboard: Value = serde_json::from_str(&read("envoy/grafana/dashboards/meshgate.json")).expect("JSON");
     assert_eq!(dashboard["uid"], "meshgate");
+    let picture = read("docs/figures/dashboard.svg").replace("&#x27;", "'");
     let (mut ids, mut ends) = (BTreeSet::new(), 0);
     for panel in dashboard["panels"].as_array().expect("panels") {
         assert!(ids.insert(panel["id"].as_u64().expect("an id")), "{}", panel["title"]);
@@ -53,6 +54,11 @@ fn it_is_provisioned() {
             panel["title"]
         );
         ends = ends.max(place("y"));
+        let title = panel["title"].as_str().expect("a title");
+        assert!(
+            picture.contains(&format!(">{title}<")),
+            "{title} is not drawn: make dashboard"
+        );
         if panel["type"] == "row" {
             continue;
         }
