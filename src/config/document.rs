@@ -126,6 +126,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
         authenticators: authenticators.all(),
         assertion,
         debug,
+        experiments: Vec::new(),
     })
 }
 

@@ -191,6 +191,7 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
         action,
         rate_limits: rate_limits?,
         strip_credentials,
+        experiments: Arc::default(),
         upstream: upstream?,
     })
 }
