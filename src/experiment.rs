@@ -26,6 +26,8 @@ pub struct Experiment {
     pub seed: String,
     /// Given to callers who have no unit.
     pub remember: Option<Remember>,
+    /// One exposure of a caller is told once in this time.
+    pub exposure_window: Duration,
     pub kind: Kind,
 }
 
@@ -74,8 +76,6 @@ pub struct Variants {
     pub force: Option<Force>,
     /// Computed, logged and counted; nothing is set and nothing routed.
     pub shadow: bool,
-    /// One exposure of a caller is told once in this time.
-    pub exposure_window: Duration,
 }
 
 #[derive(Debug)]
