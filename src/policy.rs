@@ -40,7 +40,7 @@ pub struct Policy {
     pub index: RuleIndex,
     /// What is removed from every request, whatever rule it meets.
     pub strip: Strip,
-    /// The identity headers of all rules and the headers of assertions: never taken from a service's answer.
+    /// The identity headers of all rules, the headers of assertions and those of experiments: never taken from a service's answer.
     pub identity: NameSet,
     /// Those of `identity`, which most rules share: one list for all of them.
     pub identity_headers: Arc<[IdentityHeader]>,
