@@ -5,6 +5,8 @@
 mod advice;
 #[path = "config/command.rs"]
 mod command;
+#[path = "config/experiments.rs"]
+mod experiments;
 #[path = "config/faults.rs"]
 mod faults;
 #[path = "config/folder.rs"]

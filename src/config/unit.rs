@@ -27,8 +27,10 @@ pub fn size(text: &str) -> Result<u64, String> {
 /// `60s`, `24h`, `1ms`
 pub fn shown_duration(duration: Duration) -> String {
     const HOUR: u64 = 3600;
+    const DAY: u64 = 24 * HOUR;
     match (duration.as_secs(), duration.subsec_nanos()) {
         (0, 0) => "0s".into(),
+        (secs, 0) if secs.is_multiple_of(DAY) && secs >= 30 * DAY => format!("{}d", secs / DAY),
         (secs, 0) if secs.is_multiple_of(HOUR) => format!("{}h", secs / HOUR),
         _ => format!("{duration:?}"),
     }

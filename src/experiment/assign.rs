@@ -70,13 +70,23 @@ impl Share {
                 // Unleash rolls out by a hash of its own, and its variants fill all of it.
                 let place = unleash::place(seed, unit, unleash::ROLLOUT_SEED, unleash::ROLLOUT_PLACES);
                 let covered = f64::from(place) <= (coverage.at(now) * 100.0).round();
-                covered.then(|| cumulative(weights, 1.0).position(|(from, to)| (from..to).contains(&at)))?
+                covered.then(|| thousandth(weights, at))?
             }
             (Self::Weights { weights, coverage }, _) => {
                 cumulative(weights, coverage.at(now)).position(|(from, to)| (from..to).contains(&at))
             }
         }
     }
+}
+
+/// Unleash's `selectVariantDefinition`: it counts in whole thousandths.
+fn thousandth(weights: &[f64], at: f64) -> Option<usize> {
+    let places = f64::from(unleash::VARIANT_PLACES);
+    let (at, mut end) = ((at * places).round(), 0.0);
+    weights.iter().position(|weight| {
+        end += (weight * places).round();
+        at < end
+    })
 }
 
 /// GrowthBook's `getBucketRanges`: each range begins where the full ones before it end, so that a higher coverage

@@ -22,7 +22,12 @@ pub mod unleash {
 
     /// 1 to `places`, as Unleash counts.
     pub fn place(group: &str, unit: &[u8], seed: u32, places: u32) -> u32 {
-        super::murmur3(&[group.as_bytes(), b":", unit].concat(), seed) % places.max(1) + 1
+        let mut text = Vec::with_capacity(group.len() + 1 + unit.len());
+        for piece in [group.as_bytes(), b":", unit] {
+            // The low half of each code unit, as murmurhash3js has it.
+            super::units(piece, (), |(), unit| text.push(unit as u8));
+        }
+        super::murmur3(&text, seed) % places.max(1) + 1
     }
 }
 
@@ -37,12 +42,21 @@ pub fn growthbook_v2(seed: &str, unit: &[u8]) -> u32 {
     fnv1a([decimal(fnv1a([seed.as_bytes(), unit]), &mut digits), b""]) % 10_000
 }
 
-/// FNV-1a of 32 bits over all pieces. An SDK hashes UTF-16 code units in JavaScript: alike for ASCII only.
+/// FNV-1a of 32 bits over the code units of all pieces.
 fn fnv1a(pieces: [&[u8]; 2]) -> u32 {
-    let bytes = pieces.into_iter().flatten();
-    bytes.fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+    let step = |hash: u32, unit: u16| (hash ^ u32::from(unit)).wrapping_mul(0x0100_0193);
+    pieces
+        .into_iter()
+        .fold(0x811c_9dc5, |hash, piece| units(piece, hash, step))
+}
+
+/// Over what JavaScript's `charCodeAt` tells of a text: code units of UTF-16. Bytes that are no UTF-8 are told as they
+/// are, which is how node reads headers (ISO-8859-1).
+fn units<T>(text: &[u8], start: T, mut step: impl FnMut(T, u16) -> T) -> T {
+    match std::str::from_utf8(text) {
+        Ok(text) => text.encode_utf16().fold(start, step),
+        Err(_) => text.iter().fold(start, |state, byte| step(state, u16::from(*byte))),
+    }
 }
 
 fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {

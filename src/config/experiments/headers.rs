@@ -23,6 +23,12 @@ pub fn read(sink: &Sink, node: &Node) -> Checked<Vec<(HeaderName, String)>> {
         let value = sink.parsed(&entry.node, value);
         Ok((name?, value?))
     }))?;
+    for (at, ((name, _), entry)) in found.iter().zip(sink.entries(node)?).enumerate() {
+        if found.iter().take(at).any(|(other, _)| other == name) {
+            let message = format!("{} is written twice, case does not tell headers apart", name.as_str());
+            return Err(sink.fault_at(&entry.node, entry.at, message));
+        }
+    }
     let bytes: usize = found
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len())
