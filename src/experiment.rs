@@ -3,6 +3,8 @@
 
 mod assign;
 mod hash;
+#[cfg(feature = "cli")]
+pub mod survey;
 
 pub use assign::{Bucket, cumulative};
 pub use hash::Hash;

@@ -1,6 +1,8 @@
 //! Policies, and all that is wrong with them.
 #![cfg(feature = "cli")]
 
+#[path = "config/ab.rs"]
+mod ab;
 #[path = "config/advice.rs"]
 mod advice;
 #[path = "config/command.rs"]
