@@ -1,5 +1,7 @@
 //! `experiments`, and which of them a rule names.
 
+#[cfg(feature = "cli")]
+pub mod advice;
 mod headers;
 mod schedule;
 mod share;

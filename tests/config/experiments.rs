@@ -1,6 +1,7 @@
 //! What becomes of `experiments`.
 
 use super::{BASE, faults};
+use crate::command::meshgate;
 use meshgate::config::{self, yaml};
 use meshgate::experiment::{Coverage, Kind, Layer, Share, Unit, Variants};
 use meshgate::policy::{Place, Policy};
@@ -203,4 +204,52 @@ fn hostile_documents_end() {
         "\"a\":{\"variants\":[{}]},".repeat(20_000)
     );
     assert!(config::parse(nested.as_bytes()).is_err());
+}
+
+/// `PATH: MESSAGE` of what `meshgate check` warns of; identity has its own.
+fn warned(text: &str) -> Vec<String> {
+    let (status, _, told) = meshgate(&["check", "-"], text);
+    assert_eq!(status, 0, "{told}");
+    let lines = told.lines().filter_map(|line| line.split_once("warning: "));
+    let of_experiments = lines
+        .map(|(_, told)| told.to_owned())
+        .filter(|told| told.starts_with("experiments."));
+    of_experiments.collect()
+}
+
+#[test]
+fn what_is_likely_a_mistake() {
+    assert_eq!(warned(BASE), [""; 0]);
+    let rule = "experiments: [checkout, ramp, moved, unleashed, orders]";
+    for (what, with, told) in [
+        (
+            rule,
+            "experiments: [checkout, ramp, moved, unleashed]",
+            "experiments.orders: no rule names this experiment",
+        ),
+        (
+            "orders: { unit: [subject]",
+            "orders: { unit: [\"cookie:c\", subject]",
+            "experiments.orders: the unit changes when a caller signs in, and the variant with it: write sticky: first_seen, with a cookie",
+        ),
+        (
+            "coverage: 100% }]\n    header: x-variant-ramp",
+            "coverage: 0.5% }]\n    header: x-variant-ramp",
+            "experiments.ramp: a step of the schedule has less coverage than the one before: callers lose their variant",
+        ),
+        (
+            "seed: orders",
+            "seed: moved",
+            "experiments.orders: has the seed of moved: who gets what in one gets it in the other",
+        ),
+        (
+            "  anonymous: allow_missing\n",
+            "  anonymous: allow_missing\n  experiments: [orders]\n",
+            "experiments.orders: mixes issuers: the same subject of edge and employee is two callers, and one unit (rule proxied)",
+        ),
+    ] {
+        let changed = BASE.replace(what, with);
+        assert_ne!(changed, BASE, "{what}");
+        assert_eq!(warned(&changed), [told], "{with}");
+    }
 }
