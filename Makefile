@@ -1,9 +1,9 @@
 # Meshgate. `make` alone lists the targets; each installs or names what it misses.
-# Overridable: MESHGATE_ENVOY=/path/to/envoy, CARGO_TARGET_DIR, POLICY (of `make run` and `make check`), PORT (of `make run`, 10000).
+# Overridable: MESHGATE_ENVOY=/path/to/envoy, CARGO_TARGET_DIR, POLICY (of `make run`, `make check` and `make ab`), PORT (of `make run`, 10000).
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help wasm cli config envoy run demo test lint bench soak dashboard check schema clean
+.PHONY: help wasm cli config envoy run demo test lint bench soak dashboard check ab schema clean
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
@@ -64,6 +64,11 @@ dashboard: wasm ## draw docs/figures/dashboard.svg anew, from a run of three min
 check: cli ## check a policy, a file or a folder: make check POLICY=examples/policy
 	@test -n "$(POLICY)" || { echo "error: which policy? make check POLICY=examples/policy" >&2; exit 2; }
 	@dist/meshgate check "$(POLICY)"
+
+ab: cli ## how the experiments of a policy split callers: make ab POLICY=examples/policy COUNT=1000000
+	@test -n "$(POLICY)" || { echo "error: which policy? make ab POLICY=envoy/policy.yaml" >&2; exit 2; }
+	@dist/meshgate ab "$(POLICY)" --count $(or $(COUNT),1000000) --svg dist/ab.svg $(AB)
+	@echo "==> dist/ab.svg"
 
 schema: cli ## write the schemas of policies for editors to dist/schema/
 	@mkdir -p dist/schema

@@ -18,6 +18,7 @@ mod debug;
 mod document;
 #[cfg(feature = "cli")]
 mod expected;
+mod experiments;
 mod fault;
 #[cfg(feature = "cli")]
 pub mod folder;

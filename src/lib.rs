@@ -10,6 +10,7 @@ pub mod cache;
 pub mod config;
 pub mod decide;
 pub mod denial;
+pub mod experiment;
 #[cfg(feature = "cli")]
 pub mod explain;
 pub mod flight;

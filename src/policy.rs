@@ -18,6 +18,7 @@ pub use upstream::{
 use crate::authz::Require;
 use crate::breaker::BreakerPolicy;
 use crate::cache::CachePolicy;
+use crate::experiment::Experiment;
 use crate::header::{HeaderName, NamePattern, NameSet};
 use crate::identity::IdentityHeader;
 use crate::rate_limit::RateLimit;
@@ -39,7 +40,7 @@ pub struct Policy {
     pub index: RuleIndex,
     /// What is removed from every request, whatever rule it meets.
     pub strip: Strip,
-    /// The identity headers of all rules and the headers of assertions: never taken from a service's answer.
+    /// The identity headers of all rules, the headers of assertions and those of experiments: never taken from a service's answer.
     pub identity: NameSet,
     /// Those of `identity`, which most rules share: one list for all of them.
     pub identity_headers: Arc<[IdentityHeader]>,
@@ -47,6 +48,8 @@ pub struct Policy {
     pub authenticators: Vec<Arc<Authenticator>>,
     pub assertion: Option<Assertion>,
     pub debug: Option<Debug>,
+    /// Of all rules, in the order of the policy.
+    pub experiments: Vec<Arc<Experiment>>,
 }
 
 /// Callers who are told in a response header how their request was decided.
@@ -100,6 +103,8 @@ pub struct Rule {
     pub rate_limits: Vec<Arc<RateLimit>>,
     /// Credential places removed for this rule's upstream.
     pub strip_credentials: Arc<[Place]>,
+    /// Most rules name none, or those of `defaults`.
+    pub experiments: Arc<[Arc<Experiment>]>,
     /// None: as Envoy's route says.
     pub upstream: Option<Arc<Upstream>>,
 }

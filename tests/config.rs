@@ -1,10 +1,14 @@
 //! Policies, and all that is wrong with them.
 #![cfg(feature = "cli")]
 
+#[path = "config/ab.rs"]
+mod ab;
 #[path = "config/advice.rs"]
 mod advice;
 #[path = "config/command.rs"]
 mod command;
+#[path = "config/experiments.rs"]
+mod experiments;
 #[path = "config/faults.rs"]
 mod faults;
 #[path = "config/folder.rs"]

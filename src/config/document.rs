@@ -4,6 +4,7 @@ use super::Parsed;
 use super::assertion;
 use super::authenticators::Authenticators;
 use super::debug;
+use super::experiments::Experiments;
 use super::fault::Faults;
 use super::identity::{self, Global, Union};
 use super::node::{Node, Value, quoted};
@@ -30,10 +31,11 @@ const FIELDS: Known = Known {
         "authenticators",
         "identity",
         "rate_limits",
+        "experiments",
         "defaults",
         "rules",
     ],
-    later: &["experiments"],
+    later: &[],
 };
 const LOG: Known = Known {
     now: &["query", "access"],
@@ -76,6 +78,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     let authenticators = Authenticators::read(sink, warnings, fields.get("authenticators"), &union, word);
     let debug = fields.optional("debug", |node| debug::read(sink, node, authenticators.names(), word));
     let rate_limits = RateLimits::read(sink, fields.get("rate_limits"), word);
+    let experiments = Experiments::read(sink, fields.get("experiments"), &authenticators, word);
     let shared: Arc<[_]> = match &global {
         Ok(Some(global)) => global.headers.clone().into(),
         _ => Arc::default(),
@@ -86,6 +89,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
         authenticators: &authenticators,
         identity: &shared,
         rate_limits: &rate_limits,
+        experiments: &experiments,
         upstream: defaults.and_then(|defaults| match defaults.and_then(|fields| fields.get("upstream")) {
             Some(node) => upstream::read(sink, node, true).map(Some),
             None => Ok(None),
@@ -108,7 +112,9 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
     let mut global = global?.unwrap_or_default();
     let assertion = global.assertion.take();
     let strip = strip(&union, &authenticators, global);
-    rate_limits.check_headers(sink, &strip, &authenticators.places().collect::<Vec<_>>())?;
+    let credentials: Vec<Place> = authenticators.places().collect();
+    rate_limits.check_headers(sink, &strip, &credentials)?;
+    experiments.check_headers(sink, &strip, &credentials)?;
     if let Some(node) = fields.get("rules") {
         callers_word(sink, node, &rules, &strip)?;
         upstream::fits(sink, warnings, node, &rules, &strip)?;
@@ -126,6 +132,7 @@ fn policy(sink: &Sink, warnings: &Sink, root: &Node) -> Checked<Policy> {
         authenticators: authenticators.all(),
         assertion,
         debug,
+        experiments: experiments.all(),
     })
 }
 

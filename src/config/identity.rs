@@ -1,6 +1,7 @@
 //! `identity`: the headers that tell upstreams who calls, and what else is removed.
 
 use super::assertion;
+use super::experiments;
 use super::names;
 use super::node::{Entry, Node, Value, quoted};
 use super::read::{Fields, Known, all};
@@ -24,7 +25,7 @@ const RULES: Known = Known {
 /// Each is looked for among the headers of every request.
 const MOST: usize = 256;
 
-/// The identity headers of all rules and the headers of assertions: every one is removed from every request.
+/// The identity headers of all rules, the headers of assertions and those of experiments: every one is removed from every request.
 #[derive(Default)]
 pub struct Union {
     names: Vec<(HeaderName, Folded)>,
@@ -86,6 +87,7 @@ impl Union {
             one_name_each(sink, own, &mut spelled, Some(&global));
         }
         assertions(sink, root, &mut spelled);
+        let variants = experiments::owned(sink, root, &|name| spelled.get(name).is_some());
         let mut names = order::distinct(spelled.names, |(one, _), (other, _)| one.cmp(other));
         if names.len() > MOST {
             let count = names.len();
@@ -93,6 +95,7 @@ impl Union {
             sink.fault(root, message);
             names.truncate(MOST);
         }
+        names.extend(variants);
         let mut union = Self {
             names,
             known: NameSet::default(),

@@ -1,5 +1,6 @@
 //! What is worth a look though it is no fault. Only the command line looks: in Envoy nobody would read it.
 
+use super::experiments::advice;
 use super::node::{Entry, Node, Value};
 use super::sink::Sink;
 use super::{Fault, node};
@@ -21,6 +22,7 @@ pub fn warnings(root: &Node, policy: &Policy) -> Vec<Fault> {
     }
     mixed_issuers(&sink, root, policy, rules);
     behind_shadows(&sink, policy, rules);
+    advice::warn(&sink, field(root, "experiments"), policy);
     sink.located(root)
 }
 
@@ -81,7 +83,7 @@ fn mixing(gate: &Gate) -> Option<String> {
 }
 
 /// Whether both say the same of the same caller.
-fn one_issuer(one: &Arc<Authenticator>, other: &Arc<Authenticator>) -> bool {
+pub fn one_issuer(one: &Arc<Authenticator>, other: &Arc<Authenticator>) -> bool {
     match (&one.kind, &other.kind) {
         (AuthenticatorKind::Callout(one), AuthenticatorKind::Callout(other)) => one.cluster == other.cluster,
         _ => one.name == other.name,

@@ -59,7 +59,8 @@ fn negated(sink: &Sink, node: &Node, verified_peers: bool) -> Checked<Match> {
     conditions(sink, &fields, verified_peers)
 }
 
-fn conditions(sink: &Sink, fields: &Fields, verified_peers: bool) -> Checked<Match> {
+/// Those of `fields` that are conditions of a match.
+pub fn conditions(sink: &Sink, fields: &Fields, verified_peers: bool) -> Checked<Match> {
     let lists = FIELDS.now.iter().filter_map(|name| fields.get(name));
     all(lists.map(|node| sink.at_most(node, MOST, "a request is compared with each")))?;
     let hosts = parsed(sink, fields, "hosts", HostPattern::parse);

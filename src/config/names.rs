@@ -71,6 +71,20 @@ pub fn takes_too_much(pattern: &NamePattern) -> Option<String> {
     Some(format!("would remove {} from every request", taken.replace('_', "-")))
 }
 
+/// A header that callers are told apart by.
+pub fn of_callers(text: &str) -> Result<HeaderName, String> {
+    let name = HeaderName::parse(text)?;
+    let folded = fold(&name);
+    // `host` never stands among the headers, and an id is another for each request.
+    match is_wire(&folded) || is_envoys(&folded) || folded.as_bytes() == b"x_request_id" {
+        true => Err(format!(
+            "header {} does not tell callers apart: choose another",
+            quoted(text)
+        )),
+        false => Ok(name),
+    }
+}
+
 /// A header that tells the upstream who calls.
 pub fn identity(text: &str) -> Result<HeaderName, String> {
     let name = HeaderName::parse(text)?;

@@ -62,7 +62,7 @@ fn token(sink: &Sink, node: &Node) -> Checked<TokenPlace> {
             name,
             prefix: String::new(),
         }),
-        [None, Some(node), None] => sink.parsed(node, one_cookie),
+        [None, Some(node), None] => sink.parsed(node, token_cookie),
         [None, None, Some(node)] => sink.parsed(node, parameter).map(TokenPlace::Query),
         _ => Err(sink.fault(node, "exactly one place is needed: header, cookie or query")),
     };
@@ -105,14 +105,22 @@ fn cookie(text: &str) -> Result<Place, String> {
     })
 }
 
-fn one_cookie(text: &str) -> Result<TokenPlace, String> {
+fn token_cookie(text: &str) -> Result<TokenPlace, String> {
     match cookie(text)? {
         Place::Cookie(name) => Ok(TokenPlace::Cookie(name)),
         _ => Err(format!("{}: a token stands in one cookie, named whole", quoted(text))),
     }
 }
 
-fn parameter(text: &str) -> Result<String, String> {
+/// The name of one cookie.
+pub fn one_cookie(text: &str) -> Result<String, String> {
+    match cookie(text)? {
+        Place::Cookie(name) => Ok(name),
+        _ => Err(format!("{}: one cookie, named whole", quoted(text))),
+    }
+}
+
+pub fn parameter(text: &str) -> Result<String, String> {
     match text.chars().find(|c| !c.is_ascii_graphic() || "&=#%+;".contains(*c)) {
         Some(c) => Err(format!(
             "unexpected character {c:?} in query parameter {}",

@@ -8,7 +8,6 @@ use super::sink::{Checked, Faulted, Sink};
 use super::unit::shown_duration;
 use crate::authn::ClaimPath;
 use crate::authz::Require;
-use crate::header::HeaderName;
 use crate::policy::{Place, Rule};
 use crate::rate_limit::{Per, Plan, RateLimit};
 use crate::strip::Strip;
@@ -175,18 +174,7 @@ fn per(text: &str) -> Result<Per, String> {
         ("subject", _) => Ok(Per::Subject),
         ("client_ip", _) => Ok(Per::ClientIp),
         (_, Some(("claim", path))) => ClaimPath::parse(path).map(Per::Claim),
-        (_, Some(("header", name))) => {
-            let header = HeaderName::parse(name)?;
-            let folded = names::fold(&header);
-            // `host` never stands among the headers, and an id is another for each request.
-            match names::is_wire(&folded) || names::is_envoys(&folded) || folded.as_bytes() == b"x_request_id" {
-                true => Err(format!(
-                    "header {} does not tell callers apart: choose another",
-                    quoted(name)
-                )),
-                false => Ok(Per::Header(header)),
-            }
-        }
+        (_, Some(("header", name))) => names::of_callers(name).map(Per::Header),
         _ => Err(format!(
             "unknown key {}: write subject, client_ip, claim:NAME or header:NAME",
             quoted(text)

@@ -10,7 +10,7 @@ use crate::rule::PathPattern;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-const FIELDS: Known = Known {
+pub const FIELDS: Known = Known {
     now: &["groups", "scopes", "claims", "authenticators", "peers"],
     later: &[],
 };
@@ -34,6 +34,11 @@ pub fn read(sink: &Sink, node: &Node, around: &Around) -> Checked<Require> {
     if fields.is_empty() {
         return Err(sink.fault(node, "empty require: leave it out where every caller may"));
     }
+    of_fields(sink, &fields, around)
+}
+
+/// Those of `fields` that are conditions of a `require`.
+pub fn of_fields(sink: &Sink, fields: &Fields, around: &Around) -> Checked<Require> {
     let groups = fields.optional("groups", |node| condition(sink, node, around));
     let scopes = fields.optional("scopes", |node| condition(sink, node, around));
     let claims = fields.optional("claims", |node| claims(sink, node, around));

@@ -5,6 +5,7 @@ mod action;
 pub use action::{check_defaults, defaults};
 
 use super::authenticators::Authenticators;
+use super::experiments::Experiments;
 use super::matching;
 use super::names;
 use super::node::{Node, quoted};
@@ -34,8 +35,9 @@ const RULE: Known = Known {
         "forget",
         "rate_limit",
         "upstream",
+        "experiments",
     ],
-    later: &["experiments"],
+    later: &[],
 };
 /// Where a policy grows past this it is several policies; the limit keeps an update of the filter,
 /// which holds up a worker of Envoy, well below a second.
@@ -49,6 +51,7 @@ pub struct Scope<'a> {
     pub authenticators: &'a Authenticators<'a>,
     pub identity: &'a Arc<[IdentityHeader]>,
     pub rate_limits: &'a RateLimits<'a>,
+    pub experiments: &'a Experiments<'a>,
     pub defaults: Checked<Option<Fields<'a>>>,
     /// Of `defaults`: one for all rules that say nothing else.
     pub upstream: Checked<Option<Arc<Upstream>>>,
@@ -171,6 +174,7 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
     let paths_raw = fields.optional("paths_raw", |node| paths_raw(sink, node));
     let action = action::action(scope, fields, name.unwrap_or_default(), head.matcher.as_ref().ok());
     let rate_limits = action::rate_limits(scope, fields);
+    let experiments = action::experiments(scope, fields);
     let public = fields.get("authenticate").and_then(Node::text) == Some("none");
     let upstream = match fields.get("upstream") {
         Some(node) => upstream::read(sink, node, !public).map(Some),
@@ -181,7 +185,8 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
         Action::Authenticate(gate) => Some(gate.authenticators.as_slice()),
         Action::Refuse(_) | Action::Public => None,
     };
-    let strip_credentials = scope.authenticators.stripped(asked);
+    let experiments = experiments?;
+    let strip_credentials = action::with_forced(scope.authenticators.stripped(asked), &experiments);
     Ok(Rule {
         name: name?.into(),
         position,
@@ -191,6 +196,7 @@ fn rule(scope: &Scope, position: usize, head: Head) -> Checked<Rule> {
         action,
         rate_limits: rate_limits?,
         strip_credentials,
+        experiments: experiments.into(),
         upstream: upstream?,
     })
 }

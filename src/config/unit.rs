@@ -3,10 +3,16 @@
 use super::node::quoted;
 use std::time::Duration;
 
-const DURATION_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+const DURATION_UNITS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 const SIZE_UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
-/// `500ms`, `2s`, `1m30s`, `24h`: larger units first, each once.
+/// `500ms`, `2s`, `1m30s`, `24h`, `90d`: larger units first, each once.
 pub fn duration(text: &str) -> Result<Duration, String> {
     millis(text)
         .map(Duration::from_millis)
@@ -21,8 +27,10 @@ pub fn size(text: &str) -> Result<u64, String> {
 /// `60s`, `24h`, `1ms`
 pub fn shown_duration(duration: Duration) -> String {
     const HOUR: u64 = 3600;
+    const DAY: u64 = 24 * HOUR;
     match (duration.as_secs(), duration.subsec_nanos()) {
         (0, 0) => "0s".into(),
+        (secs, 0) if secs.is_multiple_of(DAY) && secs >= 30 * DAY => format!("{}d", secs / DAY),
         (secs, 0) if secs.is_multiple_of(HOUR) => format!("{}h", secs / HOUR),
         _ => format!("{duration:?}"),
     }
@@ -83,6 +91,7 @@ mod tests {
             ("2s", Some(2_000)),
             ("1m30s", Some(90_000)),
             ("24h", Some(86_400_000)),
+            ("1d", Some(86_400_000)),
             ("1h1m1s1ms", Some(3_661_001)),
             ("0s", Some(0)),
             ("", None),

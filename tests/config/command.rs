@@ -63,9 +63,9 @@ fn check() {
             "-:5:7: mode: unknown word \"off\": write enforce or observe\n\
              \x20 5 | mode: off\n\
              \x20   |       ^^^\n\
-             -:86:11: rules[1].refuse: expected the number 403, 404, 410, 451 or 503, found the number 402\n\
-             \x20 86 |   refuse: 402\n\
-             \x20    |           ^^^\n\
+             -:113:11: rules[1].refuse: expected the number 403, 404, 410, 451 or 503, found the number 402\n\
+             \x20 113 |   refuse: 402\n\
+             \x20     |           ^^^\n\
              2 faults\n"
                 .into()
         )

@@ -642,3 +642,54 @@ fn write_teams(folder: &Path, teams: usize, rules: usize) {
     fs::write(folder.join("platform.yaml"), platform).expect("written");
     fs::write(folder.join("env/prod.yaml"), "shop: shop.test\n").expect("written");
 }
+
+const COLOURS: &str = r#"experiments:
+  colour: { unit: [subject], header: x-variant-colour, variants: [{ name: red, weight: 50% }, { name: blue, weight: 50% }] }
+rules:
+- { name: all, match: { hosts: [shop.test], paths: ["/orders/**"] }, experiments: [colour, sizes] }
+"#;
+
+/// A team's own come first, under its name; the platform's are everybody's.
+#[test]
+fn experiments_of_a_team() {
+    let sizes = "experiments:\n  sizes: { unit: [subject], bucket_header: x-bucket-sizes }\n  colour: { unit: [subject], bucket_header: x-bucket-colour }\nrules:\n";
+    let platform = PLATFORM.replace("rules:\n", sizes).replace(
+        "paths: [\"/orders/**\"] }] }",
+        "paths: [\"/orders/**\"] }], may: [experiments] }",
+    );
+    let built = built(&[("platform.yaml", &platform), ("teams/orders.yaml", COLOURS)], None);
+    let policy = &built.parsed.policy;
+    let all = policy
+        .rules
+        .iter()
+        .find(|rule| &*rule.name == "orders/all")
+        .expect("a rule");
+    let named: Vec<&str> = all.experiments.iter().map(|experiment| &*experiment.name).collect();
+    assert_eq!(named, ["orders/colour", "sizes"]);
+    assert_eq!(all.experiments[0].seed, "orders/colour");
+    assert_eq!(policy.experiments.len(), 3);
+    assert!(policy.strip.takes(b"x-variant-colour"));
+}
+
+#[test]
+fn only_a_team_that_may_has_experiments() {
+    assert_eq!(
+        faults(&[("platform.yaml", PLATFORM), ("teams/orders.yaml", COLOURS)], None),
+        [
+            "teams/orders.yaml:2:3: experiments: defines experiments, and team orders may not: may: [experiments] at platform.yaml:3:11 would let it",
+            "teams/orders.yaml:4:83: rules[0].experiments: takes part in experiments, and team orders may not: may: [experiments] at platform.yaml:3:11 would let it",
+            "teams/orders.yaml:4:92: rules[0].experiments[1]: no experiment is named \"sizes\"",
+        ]
+    );
+    let may = PLATFORM.replace(
+        "paths: [\"/orders/**\"] }] }",
+        "paths: [\"/orders/**\"] }], may: [experiments] }",
+    );
+    let faulty = COLOURS
+        .replace("weight: 50% }, {", "weight: 40% }, {")
+        .replace(", sizes", "");
+    assert_eq!(
+        faults(&[("platform.yaml", &may), ("teams/orders.yaml", &faulty)], None),
+        ["teams/orders.yaml:2:66: experiments.orders/colour.variants: the weights are 90% together, not 100%"]
+    );
+}

@@ -203,7 +203,7 @@ fn identity_is_the_global_and_then_the_rules() {
 /// withholds `api_key` of the query.
 #[test]
 fn credentials_stop_here() {
-    let policy = parse(BASE);
+    let policy = parse(&BASE.replace("cookie: force_checkout, ", ""));
     let places = |at: usize| -> Vec<String> {
         let shown = policy.rules[at].strip_credentials.iter().map(|place| match place {
             Place::Header(name) => name.as_str().to_owned(),

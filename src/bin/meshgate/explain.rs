@@ -132,7 +132,7 @@ fn environment(name: &str) -> Option<String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge where the clock is read")]
-fn now() -> UnixTime {
+pub fn now() -> UnixTime {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     UnixTime::from_secs(since.map_or(0, |since| since.as_secs()))
 }

@@ -1,6 +1,7 @@
 //! The command line, `meshgate`. One file a command; what they share is read in [`source`] and
 //! told through [`stop`].
 
+mod ab;
 mod build;
 mod check;
 mod completions;
@@ -35,6 +36,7 @@ Exit status: 0 fine, 1 faults, 2 wrong usage or a file that cannot be read.";
 /// One variant a command, one line in [`run`].
 #[derive(Subcommand)]
 enum Command {
+    Ab(ab::Arguments),
     Check(check::Arguments),
     Build(build::Arguments),
     Diff(diff::Arguments),
@@ -50,6 +52,7 @@ enum Command {
 
 fn run(command: &Command) -> Result<Done, Stop> {
     match command {
+        Command::Ab(arguments) => ab::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Build(arguments) => build::run(arguments),
         Command::Diff(arguments) => diff::run(arguments),

@@ -96,7 +96,7 @@ pub fn accept(sink: &Sink, node: &Node, union: &Union) -> Checked<Accept> {
     let headers = read("headers", &names::takes_too_much);
     let append = read("append", &|pattern| {
         let name = union.matched_by(pattern)?;
-        Some(format!("would append to the identity header {}", name.as_str()))
+        Some(format!("would append to {}, which we set", name.as_str()))
     });
     let to_client = read("to_client", &|_| None);
     Ok(Accept {
@@ -122,7 +122,9 @@ fn accepted(
             if let NamePattern::Exact(name) = &pattern
                 && union.contains(name)
             {
-                return Err(format!("{text} is an identity header, never taken from a reply"));
+                return Err(format!(
+                    "{text} is an identity or experiment header, never taken from a reply"
+                ));
             }
             match check(&pattern) {
                 Some(message) => Err(format!("{text} {message}")),

@@ -49,6 +49,15 @@ impl May {
     }
 }
 
+/// `node`: the `experiments` of the team's file.
+pub fn defines(sink: &Sink, folder: &Folder, (team, may, declared): (&str, &May, &Node), node: &Node) {
+    if !may.experiments {
+        let at = shown_place(folder, declared.at);
+        let message = format!("defines experiments, and team {team} may not: may: [experiments] at {at} would let it");
+        sink.fault(node, message);
+    }
+}
+
 /// `declared`: where the platform names the team.
 pub fn check(sink: &Sink, folder: &Folder, (team, may, declared): (&str, &May, &Node), rule: &Node) {
     let at = shown_place(folder, declared.at);

@@ -15,7 +15,7 @@ pub struct Origin {
 }
 
 impl Folder {
-    /// The platform's document with the rules of all teams behind its own, each named after its team. None where
+    /// The platform's document with the rules and experiments of all teams behind its own, each named after its team. None where
     /// there is no platform to begin with. Beside it, by rule: which file it is of, and where in it.
     pub fn merge(&self, trees: Node) -> (Option<Node>, Vec<Origin>) {
         let Value::Map(entries) = trees.value else {
@@ -31,7 +31,7 @@ impl Folder {
             });
             with_origin.collect()
         };
-        let (mut platform, mut own, mut teams) = (None, vec![], vec![]);
+        let (mut platform, mut own, mut teams, mut experiments) = (None, vec![], vec![], vec![]);
         for (file, (entry, kind)) in entries.into_iter().zip(self.files.iter().map(kind)).enumerate() {
             match (kind, entry.node.value) {
                 (Some(Kind::Platform), Value::Map(mut fields)) => {
@@ -41,7 +41,15 @@ impl Folder {
                 }
                 (Some(Kind::Team(team)), Value::Map(mut fields)) => {
                     let mut rules = take_rules(&mut fields, file);
-                    rules.iter_mut().for_each(|(rule, _)| rename(rule, team));
+                    let mut defined = take_experiments(&mut fields);
+                    for (rule, _) in &mut rules {
+                        rename(rule, team);
+                        name_own(rule, team, &defined);
+                    }
+                    for entry in &mut defined {
+                        entry.key = format!("{team}/{}", entry.key);
+                    }
+                    experiments.append(&mut defined);
                     teams.append(&mut rules);
                 }
                 _ => {}
@@ -50,6 +58,19 @@ impl Folder {
         let Some((mut fields, at)) = platform else {
             return (None, vec![]);
         };
+        if !experiments.is_empty() {
+            let known = fields.iter_mut().find(|field| field.key == "experiments");
+            match known.map(|field| &mut field.node.value) {
+                Some(Value::Map(entries)) => entries.append(&mut experiments),
+                // Of another kind than an object: the decoder says so.
+                Some(_) => {}
+                None => fields.push(Entry {
+                    key: "experiments".into(),
+                    at,
+                    node: Node::new(Value::Map(experiments), at),
+                }),
+            }
+        }
         let (rules, origins) = own.into_iter().chain(teams).unzip();
         if let Some(position) = fields.iter().position(|field| field.key == "rules") {
             // Of another kind than a list: the decoder says so.
@@ -91,6 +112,29 @@ fn take_rules(fields: &mut [Entry]) -> Vec<Node> {
     match entry.map(|entry| &mut entry.node.value) {
         Some(Value::List(items)) => std::mem::take(items),
         _ => vec![],
+    }
+}
+
+/// The experiments that a team defines; what is no object has its fault already.
+fn take_experiments(fields: &mut [Entry]) -> Vec<Entry> {
+    let entry = fields.iter_mut().find(|entry| entry.key == "experiments");
+    match entry.map(|entry| &mut entry.node.value) {
+        Some(Value::Map(entries)) => std::mem::take(entries),
+        _ => vec![],
+    }
+}
+
+/// A team's rule means its team's experiment, where there are two of a name.
+fn name_own(rule: &mut Node, team: &str, own: &[Entry]) {
+    let Some(Value::List(items)) = field_mut(rule, "experiments").map(|node| &mut node.value) else {
+        return;
+    };
+    for item in items {
+        if let Value::Text(name) = &mut item.value
+            && own.iter().any(|entry| entry.key == *name)
+        {
+            *name = format!("{team}/{name}");
+        }
     }
 }
 

@@ -20,8 +20,8 @@ const OWNS: Known = Known {
 };
 /// The whole of a team's file.
 pub const FILE: Known = Known {
-    now: &["rules"],
-    later: &["experiments"],
+    now: &["rules", "experiments"],
+    later: &[],
 };
 
 /// One team, as the platform declares it.
@@ -53,6 +53,10 @@ pub fn check(sink: &Sink, folder: &Folder, trees: &Node) {
         match teams.get(name) {
             Some(team) => {
                 if let Ok(fields) = Fields::of(sink, file, &FILE) {
+                    if let Some(node) = fields.get("experiments") {
+                        sink.entries(node).map(drop).unwrap_or_default();
+                        may::defines(sink, folder, (name, &team.may, team.node), node);
+                    }
                     rules(sink, folder, (name, team, &teams), &fields);
                 }
             }

@@ -8,7 +8,9 @@ use crate::config::node::{Node, Value};
 use crate::config::read::{Fields, Known, all};
 use crate::config::require::{self, Around};
 use crate::config::sink::{Checked, Faulted, Sink};
-use crate::policy::{Action, Anonymous, Authenticator, Forget, Gate, Preflight};
+use crate::experiment::{Experiment, Kind};
+use crate::order;
+use crate::policy::{Action, Anonymous, Authenticator, Forget, Gate, Place, Preflight};
 use crate::rate_limit::RateLimit;
 use crate::rule::Match;
 use std::collections::HashSet;
@@ -23,8 +25,9 @@ const DEFAULTS: Known = Known {
         "cors",
         "rate_limit",
         "upstream",
+        "experiments",
     ],
-    later: &["experiments"],
+    later: &[],
 };
 const CORS: Known = Known {
     now: &["preflight"],
@@ -40,7 +43,7 @@ pub fn action(scope: &Scope, fields: &Fields, name: &str, matcher: Option<&Match
             scope.sink,
             fields,
             "refuse",
-            &["authenticate", "rate_limit", "upstream"],
+            &["authenticate", "rate_limit", "upstream", "experiments"],
         );
         let status = refused(scope.sink, node)?;
         return lonely.map(|()| Action::Refuse(status));
@@ -69,26 +72,52 @@ pub fn action(scope: &Scope, fields: &Fields, name: &str, matcher: Option<&Match
     Ok(Action::Authenticate(gate))
 }
 
-/// Those of `defaults` are, as the rest of them, for rules that ask who calls.
 pub fn rate_limits(scope: &Scope, fields: &Fields) -> Checked<Vec<Arc<RateLimit>>> {
-    let public = fields.get("authenticate").and_then(Node::text) == Some("none");
-    let node = match (fields.get("rate_limit"), public || fields.get("refuse").is_some()) {
-        // What stands there is a fault already.
-        (Some(_), _) if fields.get("refuse").is_some() => None,
-        (None, false) => scope.defaults?.and_then(|defaults| defaults.get("rate_limit")),
-        // None, whatever `defaults` say.
-        (
-            Some(Node {
-                value: Value::List(items),
-                ..
-            }),
-            _,
-        ) if items.is_empty() => None,
-        (own, _) => own,
-    };
-    node.map_or(Ok(Vec::new()), |node| {
-        scope.rate_limits.named(scope.sink, node, !public)
+    listed(scope, fields, "rate_limit").map_or(Ok(Vec::new()), |(node, asks)| {
+        scope.rate_limits.named(scope.sink, node, asks)
     })
+}
+
+pub fn experiments(scope: &Scope, fields: &Fields) -> Checked<Vec<Arc<Experiment>>> {
+    listed(scope, fields, "experiments").map_or(Ok(Vec::new()), |(node, asks)| {
+        scope.experiments.named(scope.sink, node, asks)
+    })
+}
+
+/// What a rule names, or `defaults` name for it; and whether somebody may be known there. Those of `defaults` are, as the
+/// rest of them, for rules that ask who calls.
+fn listed<'a>(scope: &Scope<'a>, fields: &Fields<'a>, name: &str) -> Option<(&'a Node, bool)> {
+    let asks = fields.get("authenticate").and_then(Node::text) != Some("none");
+    let refuses = fields.get("refuse").is_some();
+    let node = match fields.get(name) {
+        // What stands there is a fault already.
+        Some(_) if refuses => None,
+        None if asks && !refuses => scope.defaults.ok().flatten()?.get(name),
+        own => own,
+    }?;
+    // None, whatever `defaults` say.
+    let none = matches!(&node.value, Value::List(items) if items.is_empty()) && fields.get(name).is_some();
+    (!none).then_some((node, asks))
+}
+
+/// `stripped`, and by what callers of these experiments choose: cookies and parameters. Headers are removed everywhere.
+pub fn with_forced(stripped: Arc<[Place]>, experiments: &[Arc<Experiment>]) -> Arc<[Place]> {
+    let mut forced = Vec::new();
+    for experiment in experiments {
+        if let Kind::Variants(variants) = &experiment.kind
+            && let Some(force) = &variants.force
+        {
+            let removed = force.places.iter().filter(|place| !matches!(place, Place::Header(_)));
+            forced.extend(removed.cloned());
+        }
+    }
+    match forced.is_empty() {
+        true => stripped,
+        false => {
+            forced.extend_from_slice(&stripped);
+            order::distinct(forced, Place::cmp).into()
+        }
+    }
 }
 
 pub fn defaults<'a>(sink: &'a Sink, node: &'a Node) -> Checked<Fields<'a>> {
@@ -114,6 +143,7 @@ pub fn check_defaults(scope: &Scope) -> Checked<()> {
         read("identity").map(|node| identity::rules_own(sink, node).map(drop)),
         read("cors").map(|node| preflight(sink, node).map(drop)),
         read("rate_limit").map(|node| scope.rate_limits.named(sink, node, true).map(drop)),
+        read("experiments").map(|node| scope.experiments.named(sink, node, true).map(drop)),
     ];
     all(results.into_iter().flatten()).map(|_: Vec<()>| ())
 }

@@ -162,7 +162,7 @@ fn of_text(answer: &Answer) -> Option<Json> {
         return words;
     }
     if answer.notes.contains(&Expected::Duration) {
-        return Some(json!({ "type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$" }));
+        return Some(json!({ "type": "string", "pattern": "^([0-9]+(ms|s|m|h|d))+$" }));
     }
     if answer.notes.contains(&Expected::Size) {
         return Some(json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$" }));
