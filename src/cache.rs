@@ -170,6 +170,7 @@ pub struct CredentialTag(pub u64);
 pub struct Store {
     known: Entries,
     denied: Entries,
+    evictions: u64,
     /// Key, when it was asked, and until when that matters (milliseconds since the Unix epoch).
     denials: VecDeque<(Key, u64, u64)>,
 }
@@ -203,6 +204,7 @@ impl Store {
             known: entries(policy.max_entries - denied.0, policy.max_bytes - denied.1),
             denied: entries(denied.0, denied.1),
             denials: VecDeque::new(),
+            evictions: 0,
         }
     }
 
@@ -245,7 +247,10 @@ impl Store {
             credential,
             refreshing_until_ms: 0,
         };
+        let before = entries.len();
         entries.insert(key, entry);
+        // One more than before, unless others went.
+        self.evictions += (before + 1).saturating_sub(entries.len()) as u64;
     }
 
     /// Forgets, and keeps in mind for as long as an earlier question may be on its way.
@@ -287,6 +292,11 @@ impl Store {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many went, or were not kept, because there was no room.
+    pub fn evictions(&self) -> u64 {
+        self.evictions
     }
 
     pub fn bytes(&self) -> u64 {
@@ -449,6 +459,7 @@ mod tests {
                 );
             }
             assert!(store.len() <= most && store.len() * 2 > most, "{store:?}");
+            assert_eq!(store.evictions(), 5_000 - store.len() as u64);
             assert!(store.bytes() <= policy.max_bytes as u64);
         }
     }

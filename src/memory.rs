@@ -77,6 +77,8 @@ pub struct Entry {
 pub struct Size {
     pub entries: usize,
     pub bytes: u64,
+    /// So far, of answers that others pushed out before their time.
+    pub evictions: u64,
 }
 
 impl Memory {
@@ -248,6 +250,7 @@ impl Memory {
         Some(Size {
             entries: store.len(),
             bytes: store.bytes(),
+            evictions: store.evictions(),
         })
     }
 

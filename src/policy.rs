@@ -73,6 +73,10 @@ pub struct AccessFields {
     pub outcome: bool,
     pub cause: bool,
     pub subject: bool,
+    /// Whose word the decision went by.
+    pub answer: bool,
+    /// How long it took, in milliseconds.
+    pub duration: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

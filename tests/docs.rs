@@ -191,26 +191,91 @@ fn every_outcome_of_the_readme_is_one() {
     assert!(unknown.is_empty(), "the README names {unknown:?}");
 }
 
+/// The cells of the rows of the table whose head begins so.
+fn table(text: &str, head: &str) -> Vec<Vec<String>> {
+    let (_, rest) = text.split_once(head).unwrap_or_else(|| panic!("no table {head}"));
+    let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| {
+        row.trim_matches('|')
+            .split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    };
+    rows.map(cells).collect()
+}
+
+fn quoted(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+const METRICS: &str = "| metric | type | labels |";
+
 /// A label without a tag stays in the name of its metric, and no query finds it.
 #[test]
 fn every_label_has_a_tag_in_the_shipped_bootstrap() {
-    let policy = read("docs/policy.md");
-    let table = policy
-        .split("| metric | labels |")
-        .nth(1)
-        .expect("the table of metrics");
-    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-    let labels: BTreeSet<String> = rows
-        .filter_map(|row| row.split('|').nth(2)?.split(':').next())
-        .flat_map(|labels| labels.split('`').skip(1).step_by(2))
-        .filter(|word| word.chars().all(|c| c.is_ascii_lowercase()))
-        .map(str::to_owned)
-        .collect();
+    let rows = table(&read("docs/metrics.md"), METRICS);
+    let labels: BTreeSet<String> = rows.iter().flat_map(|row| quoted(&row[2])).map(str::to_owned).collect();
     let bootstrap = read("envoy/envoy.yaml");
     let tags = bootstrap.lines().filter_map(|line| {
         let (name, regex) = line.trim().strip_prefix("- { tag_name: ")?.split_once(", regex: ")?;
-        assert_eq!(regex, format!(r#""(\\.{name}=([^.]+))" }}"#));
+        // A version has dots, and no label behind it.
+        let value = if name == "version" { "[0-9.]+" } else { "[^.]+" };
+        let regex = regex.split(" }").next().unwrap_or_default();
+        assert_eq!(regex, format!(r#""(\\.{name}=({value}))""#));
         Some(name.to_owned())
     });
     assert_eq!(tags.collect::<BTreeSet<String>>(), labels);
+}
+
+/// The counter of experiments is counted where they are.
+#[test]
+fn every_metric_of_the_filter_is_documented() {
+    let mut source = String::new();
+    for file in ["gauges", "metrics", "report", "root", "fetching", "asking/calls"] {
+        source += &read(&format!("src/filter/{file}.rs"));
+    }
+    let rows = table(&read("docs/metrics.md"), METRICS);
+    let mut documented = BTreeSet::new();
+    for row in &rows {
+        let name = quoted(&row[0]).next().expect("a name").to_owned();
+        assert_eq!(row[1] == "counter", name.ends_with("_total"), "{name}");
+        let short = name.strip_prefix("meshgate_").expect("our prefix").to_owned();
+        assert!(
+            source.contains(&format!("\"{short}\""))
+                || source.contains(&format!("\"{name}"))
+                || short == "exposures_total",
+            "nothing counts {name}"
+        );
+        assert!(documented.insert(short), "{name} stands there twice");
+    }
+    let words = source.split('"').skip(1).step_by(2);
+    let counted = words.filter(|word| word.ends_with("_total") && !word.contains(' '));
+    let missing: Vec<&str> = counted.filter(|word| !documented.contains(*word)).collect();
+    assert!(missing.is_empty(), "docs/metrics.md does not name {missing:?}");
+}
+
+/// The keys of a `json_format` of the shipped bootstrap, by what stands before it.
+fn log_fields(bootstrap: &str, before: &str) -> BTreeSet<String> {
+    let (_, rest) = bootstrap.split_once(before).expect(before);
+    let (_, rest) = rest.split_once("json_format:\n").expect("json_format");
+    let fields = rest.lines().map_while(|line| line.trim().split_once(": \"%"));
+    fields.map(|(name, _)| name.to_owned()).collect()
+}
+
+#[test]
+fn every_field_of_the_logs_is_documented() {
+    let (page, bootstrap) = (read("docs/metrics.md"), read("envoy/envoy.yaml"));
+    for (heading, before) in [
+        ("## Access log", "access_log:"),
+        ("## Application log", "application_log_config:"),
+    ] {
+        let (_, rest) = page.split_once(heading).expect(heading);
+        let rows = table(rest, "| field | what it is |");
+        let documented = rows.iter().filter_map(|row| quoted(&row[0]).next()).map(str::to_owned);
+        assert_eq!(
+            documented.collect::<BTreeSet<_>>(),
+            log_fields(&bootstrap, before),
+            "{heading}"
+        );
+    }
 }

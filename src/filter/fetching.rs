@@ -273,18 +273,29 @@ impl Document {
         }
     }
 
-    /// All VMs tell the same.
+    /// All VMs tell the same. Again and again: a policy that goes takes back what it told.
     fn tell_age(&self, now_ms: u64) {
-        if self.held.get().is_none() {
-            return;
+        if self.held.get().is_some() {
+            let age_s = now_ms.saturating_sub(self.held_ms.get()) / 1000;
+            if self.told_age_s.replace(Some(age_s)) == Some(age_s) {
+                return;
+            }
+            self.set_gauge("keys_age_seconds", age_s);
         }
-        let age_s = now_ms.saturating_sub(self.held_ms.get()) / 1000;
-        if self.told_age_s.replace(Some(age_s)) != Some(age_s) {
-            metrics::set_gauge(
-                "keys_age_seconds",
-                &[("authenticator", &self.source.authenticator)],
-                age_s,
-            );
+        self.set_gauge("keys_refresh_seconds", self.source.refresh_ms().div_ceil(1000));
+    }
+
+    fn set_gauge(&self, name: &str, value: u64) {
+        metrics::set_gauge(name, &[("authenticator", &self.source.authenticator)], value);
+    }
+}
+
+/// Keys that nobody uses any more do not grow old.
+impl Drop for Document {
+    fn drop(&mut self) {
+        self.set_gauge("keys_refresh_seconds", 0);
+        if self.held.get().is_some() {
+            self.set_gauge("keys_age_seconds", 0);
         }
     }
 }

@@ -1,8 +1,10 @@
-//! What stands right now, summed over all workers: each adds what changed since it last told.
+//! What stands right now, summed over all workers: each adds what changed since it last told. And what is
+//! counted far from any host.
 
-use super::metrics::Gauge;
+use super::metrics::{Counter, Gauge};
 use super::root::Plugin;
-use crate::policy::Policy;
+use crate::policy::{Authenticator, Policy};
+use std::cell::Cell;
 
 /// By slot; told on ticks.
 pub struct Gauges(Vec<Service>);
@@ -12,21 +14,26 @@ struct Service {
     bytes: Gauge,
     waiting: Gauge,
     breaker: Gauge,
+    evictions: Option<Counter>,
+    told_evictions: Cell<u64>,
 }
 
 impl Gauges {
     pub fn new(policy: &Policy) -> Self {
-        let of = |name: &str| {
-            let labels = [("authenticator", name)];
+        let of = |known: &Authenticator| {
+            let labels = [("authenticator", &*known.name)];
+            let remembers = known.callout().is_some_and(|callout| callout.cache.is_some());
             let gauge = |metric| Gauge::named(metric, &labels);
             Service {
                 entries: gauge("cache_entries"),
                 bytes: gauge("cache_bytes"),
                 waiting: gauge("waiting"),
                 breaker: gauge("breaker_open"),
+                evictions: remembers.then(|| Counter::named("cache_evictions_total", &labels)),
+                told_evictions: Cell::new(0),
             }
         };
-        Self(policy.authenticators.iter().map(|known| of(&known.name)).collect())
+        Self(policy.authenticators.iter().map(|known| of(known)).collect())
     }
 
     pub fn tell(&self, plugin: &Plugin) {
@@ -36,6 +43,10 @@ impl Gauges {
                 service.entries.set(size.entries as u64);
                 service.bytes.set(size.bytes);
                 service.waiting.set(plugin.asking.followers(slot) as u64);
+                let told = service.told_evictions.replace(size.evictions);
+                if let Some(evictions) = service.evictions {
+                    evictions.add(size.evictions.saturating_sub(told));
+                }
             }
             if let Some(open) = memory.breaker_is_open(slot) {
                 service.breaker.set(u64::from(open));

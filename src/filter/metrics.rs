@@ -1,4 +1,4 @@
-//! Counters and gauges. Labels come from the policy and from closed lists, never from a request:
+//! Counters, gauges and histograms. Labels come from the policy and from closed lists, never from a request:
 //! the proxy frees no metric. A label is written `.name=value`, which the shipped `stats_tags` turn
 //! into a label of Prometheus.
 
@@ -11,6 +11,7 @@ use std::fmt::Write;
 enum Kind {
     Counter = 0,
     Gauge = 1,
+    Histogram = 2,
 }
 
 thread_local! {
@@ -51,9 +52,30 @@ impl Counter {
     }
 
     pub fn increment(self) {
-        if let Some(id) = self.0 {
+        self.add(1);
+    }
+
+    pub fn add(self, more: u64) {
+        // The proxy takes no counter that stands still.
+        if let (Some(id), Ok(more @ 1..)) = (self.0, i64::try_from(more)) {
             // A lost count is no reason to lose the request.
-            let _ = ffi::increment_metric(id, 1);
+            let _ = ffi::increment_metric(id, more);
+        }
+    }
+}
+
+/// Whole numbers alone: the ABI takes no others.
+#[derive(Clone, Copy, Debug)]
+pub struct Histogram(Option<u32>);
+
+impl Histogram {
+    pub fn named(name: &str, labels: &[(&str, &str)]) -> Self {
+        Self(id(Kind::Histogram, &with_labels(name, labels)))
+    }
+
+    pub fn record(self, value: u64) {
+        if let Some(id) = self.0 {
+            let _ = ffi::record_metric(id, value);
         }
     }
 }
@@ -96,6 +118,14 @@ impl Drop for Gauge {
 pub fn set_gauge(name: &str, labels: &[(&str, &str)], value: u64) {
     if let Some(id) = id(Kind::Gauge, &with_labels(name, labels)) {
         let _ = ffi::record_metric(id, value);
+    }
+}
+
+/// Which build this is. Its dots stay: the tag of `version` knows them.
+pub fn tell_build() {
+    let name = concat!("meshgate_build_info.version=", env!("CARGO_PKG_VERSION"));
+    if let Some(id) = id(Kind::Gauge, name) {
+        let _ = ffi::record_metric(id, 1);
     }
 }
 

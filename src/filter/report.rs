@@ -2,12 +2,13 @@
 
 use super::ffi::HostError;
 use super::log::{self, entry};
-use super::metrics::Counter;
+use super::metrics::{Counter, Histogram};
 use super::{ffi, host};
+use crate::authn::callout::CalloutFailure;
 use crate::decide::{Record, Used, request_id};
 use crate::denial::Outcome;
 use crate::header::Headers;
-use crate::policy::{AccessFields, Policy, Rule};
+use crate::policy::{AccessFields, Authenticator, Policy, Rule};
 use crate::request::query;
 use crate::rule::PolicyMap;
 use crate::upstream::Carried;
@@ -16,10 +17,12 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 /// Counters by what is counted, so that counting costs no name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counters {
     /// Of all kinds: each kind of map is code of its own.
     known: RefCell<PolicyMap<Key, Counter>>,
+    /// How long calls took, by slot; None where none is made.
+    durations: Vec<Option<Histogram>>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -43,6 +46,32 @@ enum Family {
 }
 
 impl Counters {
+    /// What alerts look for stands at 0 from the start: of a counter that begins at 1 nobody sees that it rose.
+    pub fn new(policy: &Policy) -> Self {
+        let duration = |known: &Arc<Authenticator>| {
+            known.callout()?;
+            let label = ("authenticator", &*known.name);
+            for result in ["allowed", "denied"].iter().chain(CalloutFailure::WORDS) {
+                Counter::named("callouts_total", &[label, ("result", result)]);
+            }
+            for from in Used::WORDS {
+                Counter::named("answers_total", &[label, ("from", from)]);
+            }
+            Some(Histogram::named("callout_duration", &[label]))
+        };
+        Self {
+            known: RefCell::default(),
+            durations: policy.authenticators.iter().map(duration).collect(),
+        }
+    }
+
+    /// How long an answer took.
+    pub fn time_callout(&self, slot: usize, took_ns: u64) {
+        if let Some(Some(duration)) = self.durations.get(slot) {
+            duration.record((took_ns + 500_000) / 1_000_000);
+        }
+    }
+
     /// What a question came to.
     pub fn count_callout(&self, authenticator: Arc<str>, result: &'static str) {
         self.increment(Key::Callout(authenticator.clone(), result), &|| {
@@ -121,7 +150,7 @@ pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record:
     for (rule, outcome) in &record.shadows {
         counters.count(Family::Shadow, Some(rule), *outcome);
     }
-    set_state(&policy.log.access, record);
+    set_state(&policy.log.access, record, started_ns);
     let level = match record.is_error() {
         true => Level::Error,
         false => Level::Info,
@@ -140,7 +169,7 @@ fn not_asked(record: &Record) -> Option<&'static str> {
     }
 }
 
-fn set_state(access: &AccessFields, record: &Record) {
+fn set_state(access: &AccessFields, record: &Record, started_ns: u64) {
     if access.rule {
         host::set_state("meshgate_rule", record.rule.as_ref().map_or("none", |rule| &rule.name));
     }
@@ -152,6 +181,12 @@ fn set_state(access: &AccessFields, record: &Record) {
     }
     if let Some(subject) = record.subject.as_ref().filter(|_| access.subject) {
         host::set_state("meshgate_subject", subject);
+    }
+    if access.answer && record.used != Used::Nothing {
+        host::set_state("meshgate_answer", record.used.word());
+    }
+    if access.duration {
+        host::set_state("meshgate_duration", &spent_ms(started_ns));
     }
 }
 
@@ -165,8 +200,7 @@ fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u
     line.string("revision", &policy.revision);
     line.string("outcome", record.outcome.word());
     line.string("cause", &record.cause);
-    let spent_us = ffi::now_ns().saturating_sub(started_ns) / 1000;
-    line.raw("duration_ms", &format!("{}.{:03}", spent_us / 1000, spent_us % 1000));
+    line.raw("duration_ms", &spent_ms(started_ns));
     if let Some(authenticator) = &record.authenticator {
         line.string("authenticator", authenticator);
     }
@@ -190,6 +224,12 @@ fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u
         line.string("shadow", &shadows.collect::<Vec<_>>().join(","));
     }
     line.write();
+}
+
+/// From the first header to the decision, in milliseconds.
+fn spent_ms(started_ns: u64) -> String {
+    let spent_us = ffi::now_ns().saturating_sub(started_ns) / 1000;
+    format!("{}.{:03}", spent_us / 1000, spent_us % 1000)
 }
 
 /// The cluster of the service that could not be asked.

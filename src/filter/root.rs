@@ -98,6 +98,8 @@ impl Root {
         let observing = policy.mode == Mode::Observe;
         metrics::set_gauge("policy_observing", &[], u64::from(observing));
         metrics::set_revision(&policy.revision);
+        metrics::set_gauge("policy_generation", &[], generation.number().into());
+        metrics::tell_build();
         let mut loaded = entry!(Level::Info, "policy loaded");
         loaded.string("revision", &policy.revision);
         loaded.raw("rules", &policy.rules.len().to_string());
@@ -108,8 +110,8 @@ impl Root {
             fetching: Fetching::new(&policy),
             orders: Orders::new(&generation),
             gauges: Gauges::new(&policy),
+            counters: Counters::new(&policy),
             policy: Arc::new(policy),
-            counters: Counters::default(),
             collecting: Collecting::default(),
             asking: Asking::default(),
             tick_ms: TICK_MS.into(),
@@ -157,9 +159,11 @@ impl RootContext for Root {
             report::host_error("tick", error);
             return false;
         }
+        // Both from the start: what a refused module counts goes with it, unless one that serves has the same counter.
+        let [accepted, rejected] =
+            ["accepted", "rejected"].map(|result| metrics::Counter::named("policy_loads_total", &[("result", result)]));
         let loaded = self.load();
-        let result = if loaded.is_ok() { "accepted" } else { "rejected" };
-        metrics::Counter::named("policy_loads_total", &[("result", result)]).increment();
+        if loaded.is_ok() { accepted } else { rejected }.increment();
         match loaded {
             Ok(()) => true,
             Err(faults) => {

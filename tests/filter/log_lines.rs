@@ -331,3 +331,27 @@ fn filter_state_says_it_to_access_logs() {
         ]
     );
 }
+
+#[test]
+fn filter_state_says_whose_word_it_was_and_how_long_it_took() {
+    let access = r#""access": ["rule", "outcome", "cause", "subject"]"#;
+    assert!(POLICY.contains(access));
+    let host = serving(
+        &POLICY.replace(access, r#""access": ["answer", "duration"]"#),
+        options(),
+    );
+    known(&host, "/gate/a");
+    host.advance(std::time::Duration::from_millis(40));
+    answer(&host, YES);
+    host.request(&headers("/nowhere", &[]));
+    let all = host.properties_set();
+    let state: Vec<_> = all.iter().map(|(k, v)| format!("{k}={}", v.escape_ascii())).collect();
+    assert_eq!(
+        state,
+        [
+            "meshgate_answer=asked",
+            "meshgate_duration=40.000",
+            "meshgate_duration=0.000"
+        ]
+    );
+}

@@ -2,6 +2,7 @@
 
 use crate::gate::*;
 use crate::host::{Cluster, Host};
+use std::time::Duration;
 
 #[track_caller]
 fn counted(host: &Host, name: &str, times: u64) {
@@ -54,6 +55,11 @@ fn each_outcome_and_each_answer_is_counted() {
     counted(&host, "policy_loads_total.result=accepted", 1);
     counted(&host, "policy_observing", 0);
     counted(&host, "policy_info.revision=r1", 1);
+    // A counter that begins at 1 is no rise to Prometheus: what alerts ask for is there before it happens.
+    counted(&host, "policy_loads_total.result=rejected", 0);
+    counted(&host, "callouts_total.authenticator=lenient.result=timeout", 0);
+    counted(&host, "answers_total.authenticator=account.from=stale", 0);
+    counted(&host, &format!("build_info.version={}", env!("CARGO_PKG_VERSION")), 1);
     let sum = |name: &str| -> u64 {
         host.metrics()
             .iter()
@@ -75,7 +81,8 @@ fn a_name_is_defined_once_in_a_vm() {
         answer(&host, YES);
         stream.done();
     }
-    assert_eq!(host.metrics_defined() as usize, host.metrics().len());
+    let histograms = 4; // one of each authenticator
+    assert_eq!(host.metrics_defined() as usize, host.metrics().len() + histograms);
     counted(&host, "policy_loads_total.result=accepted", 101);
     counted(&host, "requests_total.rule=gate.outcome=allowed", 100);
 }
@@ -117,4 +124,53 @@ fn a_refused_caller_whom_require_stops_is_a_denial() {
     answer(&host, NO);
     counted(&host, "requests_total.rule=lenient.outcome=unauthenticated", 1);
     counted(&host, "callouts_total.authenticator=lenient.result=denied", 1);
+}
+
+/// In whole milliseconds, of those calls that were made.
+#[test]
+fn how_long_an_answer_took() {
+    let host = gate();
+    for ms in [0, 40, 499] {
+        known(&host, "/gate/a");
+        host.advance(Duration::from_millis(ms));
+        answer(&host, YES);
+    }
+    host.set_cluster("auth", Cluster::NoHealthyHost);
+    known(&host, "/gate/a");
+    let durations = host.histogram("meshgate_callout_duration.authenticator=account");
+    assert_eq!(durations, [0, 40, 499]);
+}
+
+#[test]
+fn what_others_pushed_out_is_counted_on_a_tick() {
+    let remembers = r#""on_deny": { "headers": "all" }, "cache": { "ttl": "30s", "max_entries": 8 },"#;
+    let host = serving(
+        &POLICY.replace(r#""on_deny": { "headers": "all" },"#, remembers),
+        options(),
+    );
+    let evictions = "cache_evictions_total.authenticator=account";
+    counted(&host, evictions, 0);
+    for n in 0..30 {
+        known(&host, &format!("/gate/{n}"));
+        answer(&host, YES);
+    }
+    host.tick();
+    let kept = host.metric("meshgate_cache_entries.authenticator=account").unwrap();
+    assert!((1..=8).contains(&kept), "{kept}");
+    counted(&host, evictions, 30 - kept);
+    host.tick();
+    counted(&host, evictions, 30 - kept);
+}
+
+#[test]
+fn a_policy_is_told_by_its_number() {
+    let mut host = gate();
+    let number = |host: &Host| host.metric("meshgate_policy_generation").unwrap();
+    let first = number(&host);
+    assert!(host.configure(&POLICY.replace("/public/**", "/open/**")));
+    assert_ne!(number(&host), first, "the revision is the same");
+    assert!(host.configure(POLICY));
+    assert_eq!(number(&host), first);
+    assert!(!host.configure("{}"));
+    assert_eq!(number(&host), first, "what was refused is not in force");
 }

@@ -71,6 +71,12 @@ impl Generation {
         Self(hash.finalize().into())
     }
 
+    /// For a metric, whose values are exact up to 2^53: other policies have other numbers, as good as always.
+    pub fn number(&self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
     /// Short enough for a name.
     pub fn hex(&self) -> String {
         self.0.iter().take(16).map(|byte| format!("{byte:02x}")).collect()

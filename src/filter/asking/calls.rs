@@ -13,6 +13,14 @@ pub struct Asked {
     pub call: Call,
     /// None: no request waits for it by itself.
     pub leader: Option<u32>,
+    pub sent_ns: u64,
+}
+
+impl Asked {
+    fn now(call: Call, leader: Option<u32>) -> Self {
+        let sent_ns = ffi::now_ns();
+        Self { call, leader, sent_ns }
+    }
 }
 
 /// What the root's own callback is to send: the SDK takes an answer to whoever's callback sent the question.
@@ -100,7 +108,7 @@ fn send_for(
     match send(plugin, context_id, question, body) {
         Ok(token) => {
             let leader = Some(context_id);
-            plugin.asking.calls.borrow_mut().insert(token, Asked { call, leader });
+            plugin.asking.calls.borrow_mut().insert(token, Asked::now(call, leader));
             let waits = Waits {
                 deadline_ns: deadline_ns(since_ns, timeout),
                 request,
@@ -127,11 +135,7 @@ pub fn refresh(plugin: &Plugin, context_id: u32, refresh: Refresh) {
     }
     match send(plugin, context_id, question, None) {
         Ok(token) => {
-            plugin
-                .asking
-                .calls
-                .borrow_mut()
-                .insert(token, Asked { call, leader: None });
+            plugin.asking.calls.borrow_mut().insert(token, Asked::now(call, None));
         }
         Err(failure) => {
             act::answered(plugin, &call, Answer::Failure(failure));

@@ -13,9 +13,12 @@ pub const MOST_AT_ONCE: usize = 256;
 
 /// In the root's callback.
 pub fn answer_came(plugin: &Plugin, token: u32, body_size: usize) {
-    let Some(Asked { call, leader }) = plugin.asking.calls.borrow_mut().remove(token) else {
+    let Some(asked) = plugin.asking.calls.borrow_mut().remove(token) else {
         return;
     };
+    let Asked { call, leader, sent_ns } = asked;
+    let took_ns = ffi::now_ns().saturating_sub(sent_ns);
+    plugin.counters.time_callout(call.authenticator().slot, took_ns);
     plugin.asking.in_root.set(true);
     let heard = act::answered(plugin, &call, read(&call, body_size));
     let followers = match call.key() {
