@@ -16,7 +16,7 @@ import threading
 sys.dont_write_bytecode = True  # leave nothing in the checkout
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "envoy", "demo"))
-from demo import end_with_parent  # noqa: E402
+from demo import PRCTL, PR_SET_PDEATHSIG  # noqa: E402
 
 SECONDS = 400  # it takes a minute; a busy machine has several times that
 NAME = "meshgate-compose-"
@@ -71,6 +71,12 @@ def inside(folder, name):
         # The first process of the namespace dies with `unshare`, and all others with that one.
         process.kill()
         process.wait()
+
+
+def end_with_parent():
+    """Even if this program is killed outright. `unshare` ignores SIGTERM."""
+    if PRCTL:
+        PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def cgroups(name):
