@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help wasm cli config envoy run demo test compose-test lint bench soak check schema clean
+.PHONY: help wasm cli config envoy run demo test compose-test lint bench soak dashboard check schema clean
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
@@ -55,6 +55,14 @@ soak: wasm ## ten million requests, and what memory does meanwhile; a quarter of
 	MESHGATE_WRK="$$wrk" MESHGATE_ENVOY="$$envoy" MESHGATE_WASM="$(CURDIR)/dist/meshgate.wasm" \
 	MESHGATE_BENCH_SOAK=$${MESHGATE_BENCH_SOAK:-10000000} \
 	scripts/cargo bench --locked --bench gate --no-default-features --features cli
+
+dashboard: wasm ## draw docs/figures/dashboard.svg anew, from a run of three minutes on a real Prometheus
+	@envoy=$$(scripts/envoy) && scripts/tool prometheus >/dev/null && \
+	MESHGATE_ENVOY="$$envoy" MESHGATE_WASM="$(CURDIR)/dist/meshgate.wasm" MESHGATE_DASHBOARD="$(CURDIR)/dist/dashboard.json" \
+	scripts/cargo test --locked --no-default-features --features cli --test visible -- --exact dashboard::every_panel_shows_something
+	@python3 envoy/grafana/draw.py dist/dashboard.json > dist/dashboard.svg
+	@mv dist/dashboard.svg docs/figures/dashboard.svg
+	@echo "==> docs/figures/dashboard.svg"
 
 check: cli ## check a policy, a file or a folder: make check POLICY=examples/policy
 	@test -n "$(POLICY)" || { echo "error: which policy? make check POLICY=examples/policy" >&2; exit 2; }

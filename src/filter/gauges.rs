@@ -22,13 +22,15 @@ impl Gauges {
     pub fn new(policy: &Policy) -> Self {
         let of = |known: &Authenticator| {
             let labels = [("authenticator", &*known.name)];
-            let remembers = known.callout().is_some_and(|callout| callout.cache.is_some());
-            let gauge = |metric| Gauge::named(metric, &labels);
+            let callout = known.callout();
+            let remembers = callout.is_some_and(|callout| callout.cache.is_some());
+            let breaks = callout.is_some_and(|callout| callout.breaker.is_some());
+            let gauge = |metric, shown| Gauge::named(metric, &labels, shown);
             Service {
-                entries: gauge("cache_entries"),
-                bytes: gauge("cache_bytes"),
-                waiting: gauge("waiting"),
-                breaker: gauge("breaker_open"),
+                entries: gauge("cache_entries", remembers),
+                bytes: gauge("cache_bytes", remembers),
+                waiting: gauge("waiting", remembers),
+                breaker: gauge("breaker_open", breaks),
                 evictions: remembers.then(|| Counter::named("cache_evictions_total", &labels)),
                 told_evictions: Cell::new(0),
             }

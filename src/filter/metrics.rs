@@ -80,16 +80,21 @@ impl Histogram {
     }
 }
 
-/// A worker's share of a gauge that is the sum over all workers. Not defined before there is something to say.
+/// A worker's share of a gauge that is the sum over all workers.
 pub struct Gauge {
     name: String,
     told: Cell<u64>,
 }
 
 impl Gauge {
-    pub fn named(name: &str, labels: &[(&str, &str)]) -> Self {
+    /// `shown`: stands at 0 from the start; else nothing does before there is something to say.
+    pub fn named(name: &str, labels: &[(&str, &str)], shown: bool) -> Self {
+        let name = with_labels(name, labels);
+        if shown {
+            id(Kind::Gauge, &name);
+        }
         Self {
-            name: with_labels(name, labels),
+            name,
             told: Cell::new(0),
         }
     }

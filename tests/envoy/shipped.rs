@@ -27,7 +27,8 @@ impl Shipped {
         Self::with(&policy.to_string())
     }
 
-    fn with(policy: &str) -> Self {
+    /// Around another policy.
+    pub fn with(policy: &str) -> Self {
         let built = yaml::bootstrap(&read("envoy/envoy.yaml"), policy);
         let built = built.unwrap_or_else(|faults| panic!("envoy/envoy.yaml: {faults}"));
         let mut bootstrap: Value = serde_json::from_str(&built).expect("JSON");

@@ -17,3 +17,7 @@ mod prometheus;
 mod traffic;
 
 mod alerts;
+mod dashboard;
+mod logs;
+mod metrics;
+mod outcomes;
