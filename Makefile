@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help wasm cli config envoy run demo test lint bench soak dashboard check ab schema clean
+.PHONY: help wasm cli config envoy run demo test lint bench soak dashboard check ab schema clean compose-test
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
@@ -11,7 +11,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 demo = envoy=$$(scripts/envoy) && export MESHGATE_ENVOY="$$envoy" && exec python3 envoy/demo/demo.py
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 wasm: ## build dist/meshgate.wasm, the filter
 	@scripts/wasm
@@ -38,6 +38,9 @@ demo: wasm cli ## the same, send sample requests and compare what comes back
 
 test: ## every test that needs no cluster; about ten minutes the first time
 	@scripts/test
+
+compose-test: ## run envoy/docker-compose.yaml with a Docker engine of its own; as root, two minutes
+	@scripts/compose-test
 
 lint: ## format, clippy, documentation, dependencies, shell scripts
 	@scripts/lint

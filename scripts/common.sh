@@ -49,6 +49,21 @@ apt_install() {
     } </dev/null >&2
 }
 
+# Debian packages unpacked into a directory, nothing of them installed: a daemon's package would start it.
+deb_unpack() {
+    local into=$1 deb
+    shift
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+    mkdir -p "$into/debs"
+    # Where the lists of packages are old or absent, they are fetched once.
+    deb_download() { (cd "$into/debs" && bounded 300 apt-get -q download "$@" </dev/null >&2); }
+    deb_download "$@" || { bounded 300 apt-get -o DPkg::Lock::Timeout=120 update -q </dev/null >&2 && deb_download "$@"; } || return 1
+    for deb in "$into"/debs/*.deb; do
+        dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$into" --exclude './usr/share/*' || return 1
+    done
+    rm -r "$into/debs"
+}
+
 # Packages of a requirements file, every hash checked, into a directory that appears only when complete.
 pip_install() {
     local name=$1 into=$2 python=${PYTHON:-python3} fresh

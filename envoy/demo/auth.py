@@ -93,4 +93,4 @@ def local(url):
 
 
 if __name__ == "__main__":
-    serve.main(Auth, __doc__)
+    serve.main(Auth, serve.options(__doc__).parse_args().listen)

@@ -127,9 +127,12 @@ class Site:
         if self.port:
             check_free(self.port)
         self.folder = tempfile.mkdtemp(prefix="meshgate-demo-")
-        self.echo_port = self.start_server("echo.py", 0)[1]
+        self.echo_ports = [self.start_server("echo.py", 0, "--version", version)[1] for version in ("v1", "v2")]
         self.auth, self.auth_port = self.start_server("auth.py", 0)
-        place(bootstrap, self.port, {"auth": self.auth_port, "catalog": self.echo_port, "upstream": self.echo_port})
+        first, second = self.echo_ports
+        place(bootstrap, self.port, {
+            "auth": self.auth_port, "catalog": first, "upstream": first, "upstream-v2": second,
+        })
         config = os.path.join(self.folder, "envoy.json")
         with open(config, "w", encoding="utf-8") as file:
             json.dump(bootstrap, file)
@@ -170,11 +173,11 @@ class Site:
 
     def ask_admin(self, path):
         host, _, port = self.admin.rpartition(":")
-        return ask(host, int(port), path)
+        return samples.ask(host, int(port), path)
 
     def served(self):
-        """How many requests the upstream has had, this one included."""
-        return json.loads(ask("127.0.0.1", self.echo_port, "/"))["number"]
+        """How many requests both versions of the upstream have had, without these questions."""
+        return samples.served([("127.0.0.1", port) for port in self.echo_ports])
 
     def check_alive(self):
         for child in self.children:
@@ -191,9 +194,9 @@ class Site:
     def start_auth(self):
         self.auth, _ = self.start_server("auth.py", self.auth_port)
 
-    def start_server(self, script, port):
+    def start_server(self, script, port, *more):
         path = os.path.join(HERE, script)
-        child = self.spawn(script, [sys.executable, "-B", path, "--listen", f"127.0.0.1:{port}"])
+        child = self.spawn(script, [sys.executable, "-B", path, "--listen", f"127.0.0.1:{port}", *more])
         said = child.first_line(READY_SECONDS)
         if not said.startswith("listening on "):
             raise Failed(f"{script} did not start: {said or 'it said nothing'}")
@@ -292,6 +295,8 @@ def place(bootstrap, port, servers):
     """Moves the bootstrap to this machine: loopback addresses, ports, the module's place."""
     bootstrap["admin"]["address"]["socket_address"]["port_value"] = 0
     static = bootstrap["static_resources"]
+    # The page of metrics is the admin's own here.
+    static["listeners"] = [one for one in static["listeners"] if one["name"] != "metrics"]
     listener = next(one for one in static["listeners"] if one["name"] == "edge")
     listener["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
     for cluster in static["clusters"]:
@@ -323,15 +328,6 @@ def short(line):
     keys = ("rule", "outcome", "cause", "subject", "duration_ms")
     words += [f"{key}={entry[key]}" for key in keys if entry.get(key)]
     return "access: " + " ".join(str(word) for word in words)
-
-
-def ask(host, port, path):
-    connection = http.client.HTTPConnection(host, port, timeout=5)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().read()
-    finally:
-        connection.close()
 
 
 if __name__ == "__main__":

@@ -16,16 +16,17 @@ BROWSER = ["Accept: text/html,application/xhtml+xml", "Sec-Fetch-Mode: navigate"
 FORGED = [
     "X-User-Id: root", "x-user-id: root2", "X_User_Id: root", "x.user.id: root", "x~user~id: root",
     "X-User-Groups: ops", "x-tenant-id: evil", "x-authenticated-by: me", "x-admin-id: root",
-    "x-auth-user: root", "x-internal-debug: 1",
+    "x-auth-user: root", "x-internal-debug: 1", "x-variant-checkout: blue",
 ]
 
 # `saw`: the identity that the upstream was told, or None if the request must not reach it.
 # `error`: the code in Meshgate's own refusals. `has`: headers of the reply and how they start.
-Sample = collections.namedtuple("Sample", "what who line headers status error saw has path")
+# `version`: which of the upstream's versions it meets.
+Sample = collections.namedtuple("Sample", "what who line headers status error saw has path version")
 
 
-def sample(what, who, line, headers, status, error=None, saw=None, has=None, path=None):
-    return Sample(what, who, line, headers, status, error, saw, has or {}, path)
+def sample(what, who, line, headers, status, error=None, saw=None, has=None, path=None, version="v1"):
+    return Sample(what, who, line, headers, status, error, saw, has or {}, path, version)
 
 
 BEFORE = [
@@ -80,7 +81,7 @@ def send(site, one):
     except (OSError, http.client.HTTPException) as error:
         return Row(one, "no reply", "", [("a reply", f"{type(error).__name__}: {error}")])
     answer = as_json(body)
-    reached = site.served() - before - 1
+    reached = site.served() - before
     saw = answer if answer.get("upstream") == "echo" else None
     verdict = " ".join(filter(None, [str(status), "" if saw else str(answer.get("error", ""))]))
     return Row(one, verdict, told(saw), list(faults(one, status, headers, answer, saw, reached)))
@@ -95,6 +96,19 @@ def exchange(port, one):
         response = http.client.HTTPResponse(connection, method=method)
         response.begin()
         return response.status, response.getheaders(), response.read()
+
+
+def ask(host, port, path):
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+def served(echoes):
+    return sum(json.loads(ask(host, port, "/served"))["served"] for host, port in echoes)
 
 
 def as_json(body):
@@ -129,13 +143,15 @@ def faults(one, status, headers, answer, saw, reached):
     path = one.path or one.line.split(" ")[1]
     if saw["path"] != path:
         yield f"path {path} at the upstream", saw["path"]
+    if saw["version"] != one.version:
+        yield f"version {one.version} of the upstream", saw["version"]
     got = [pair(header) for header in saw["headers"]]
     names = {fold(name) for name in NAMES}
     identity = sorted((name, value) for name, value in got if fold(name) in names)
     if identity != sorted(one.saw.items()):
         yield f"identity {sorted(one.saw.items())}", str(identity)
     for name, value in got:
-        if fold(name).startswith(("x_auth_", "x_internal_")) or fold(name) == "authorization" or "session=" in value:
+        if fold(name).startswith(("x_auth_", "x_internal_", "x_variant_")) or fold(name) == "authorization" or "session=" in value:
             yield f"no {name} at the upstream", f"{name}: {value}"
     cookies = [value for name, value in got if name.lower() == "cookie"]
     if any("theme=dark" in header for header in one.headers) and cookies != ["theme=dark"]:

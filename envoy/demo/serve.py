@@ -67,11 +67,15 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def main(handler, about):
-    """Serves until SIGTERM or SIGINT. Prints the port, so that a parent may ask for port 0."""
+def options(about):
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--listen", default="0.0.0.0:8080", metavar="ADDRESS:PORT")
-    address, _, port = parser.parse_args().listen.rpartition(":")
+    return parser
+
+
+def main(handler, listen):
+    """Serves until SIGTERM or SIGINT. Prints the port, so that a parent may ask for port 0."""
+    address, _, port = listen.rpartition(":")
     try:
         server = Server((address, int(port)), handler)
     except OSError as error:

@@ -35,8 +35,10 @@ impl Shipped {
         // The harness has its own.
         bootstrap.as_object_mut().expect("an object").remove("admin");
         let mut shipped = Self(bootstrap, Options::new());
-        shipped.0["static_resources"]["listeners"][0]["address"]["socket_address"] =
-            json!({"address": "127.0.0.1", "port_value": 0});
+        let listeners = shipped.0["static_resources"]["listeners"].as_array_mut();
+        for listener in listeners.expect("listeners") {
+            listener["address"]["socket_address"] = json!({"address": "127.0.0.1", "port_value": 0});
+        }
         let module = std::env::var("MESHGATE_WASM").expect("MESHGATE_WASM: run `make test`");
         shipped.hcm()["http_filters"][0]["typed_config"]["config"]["vm_config"]["code"]["local"]["filename"] =
             json!(module);
