@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help wasm cli config envoy run demo test lint bench soak check schema clean
+.PHONY: help wasm cli config manifests envoy run demo test test-mesh lint bench soak check schema clean
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
@@ -11,7 +11,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 demo = envoy=$$(scripts/envoy) && export MESHGATE_ENVOY="$$envoy" && exec python3 envoy/demo/demo.py
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 wasm: ## build dist/meshgate.wasm, the filter
 	@scripts/wasm
@@ -27,6 +27,9 @@ config: cli ## build dist/envoy.json from envoy/envoy.yaml and envoy/policy.yaml
 	@mv dist/envoy.json.new dist/envoy.json
 	@echo "==> dist/envoy.json"
 
+manifests: cli ## build the policies of istio/policy into istio/overlays
+	@scripts/manifests
+
 envoy: ## find an Envoy, or install a pinned one under .cache/
 	@scripts/envoy
 
@@ -38,6 +41,9 @@ demo: wasm cli ## the same, send sample requests and compare what comes back
 
 test: ## every test that needs no cluster; about ten minutes the first time
 	@scripts/test
+
+test-mesh: ## the manifests of istio/ in a real Istio; a quarter of an hour the first time
+	@scripts/mesh
 
 lint: ## format, clippy, documentation, dependencies, shell scripts
 	@scripts/lint
