@@ -1,9 +1,10 @@
 # Meshgate. `make` alone lists the targets; each installs or names what it misses.
-# Overridable: MESHGATE_ENVOY=/path/to/envoy, CARGO_TARGET_DIR, POLICY (of `make run` and `make check`), PORT (of `make run`, 10000).
+# Overridable: MESHGATE_ENVOY=/path/to/envoy, CARGO_TARGET_DIR, POLICY (of `make run` and `make check`), PORT (of `make run`, 10000),
+# MESHGATE_BRANCH and MESHGATE_BUILD (the tag of `make image`), TO and TAGS (of `make push`).
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help wasm cli config manifests envoy run demo test test-mesh lint bench soak check schema clean
+.PHONY: help wasm cli config manifests image push envoy run demo test test-mesh lint bench soak check schema clean
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
@@ -29,6 +30,13 @@ config: cli ## build dist/envoy.json from envoy/envoy.yaml and envoy/policy.yaml
 
 manifests: cli ## build the policies of istio/policy into istio/overlays
 	@scripts/manifests
+
+image: wasm ## build dist/image, dist/artifact and dist/meshgate-image.tar, which registries and `docker load` take
+	@scripts/image
+
+push: image ## push the image: make push TO=registry.example.com/platform/meshgate [TAGS=v0.1.0]
+	@test -n "$(TO)" || { echo "error: where to? make push TO=registry.example.com/platform/meshgate" >&2; exit 2; }
+	@scripts/push "$(TO)" $(TAGS)
 
 envoy: ## find an Envoy, or install a pinned one under .cache/
 	@scripts/envoy

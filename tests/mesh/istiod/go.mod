@@ -201,7 +201,6 @@ require (
 )
 
 tool (
-	github.com/google/go-containerregistry/cmd/crane
 	istio.io/istio/istioctl/cmd/istioctl
 	istio.io/istio/pilot/cmd/pilot-agent
 	istio.io/istio/pilot/cmd/pilot-discovery
