@@ -1,7 +1,8 @@
 //! Istio's agent around an Envoy, as in a pod: configuration from istiod, certificates from files, modules fetched by it.
 use crate::kube::{Process, XDS, address, logged, run, tool};
 use crate::support::tls::{Authority, Certificate};
-use crate::support::{LONG, get, h1, until};
+use crate::support::wait::try_until;
+use crate::support::{SHORT, get, h1, post};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use std::process::Command;
 pub struct Proxy {
     name: &'static str,
     admin: SocketAddr,
-    process: Process,
+    _process: Process,
 }
 
 pub struct Pod {
@@ -26,15 +27,6 @@ pub struct Pod {
 }
 
 impl Pod {
-    pub fn start(self, authority: &Authority) -> Proxy {
-        let proxy = self.begin(authority);
-        until(format!("{} (target/mesh/{0}.log)", self.name), LONG, || {
-            let response = h1(proxy.admin).try_send(&get("/ready")).ok()?;
-            (response.status == 200).then_some(())
-        });
-        proxy
-    }
-
     /// Without waiting: a proxy that lacks something is never ready.
     pub fn begin(&self, authority: &Authority) -> Proxy {
         let home = run(self.name);
@@ -94,7 +86,7 @@ impl Pod {
         Proxy {
             name: self.name,
             admin: address(&format!("127.0.0.1:{}", self.port)),
-            process: logged(command, &format!("{}.log", self.name)),
+            _process: logged(command, &format!("{}.log", self.name)),
         }
     }
 }
@@ -179,16 +171,14 @@ impl Proxy {
         let mut filters = all.map(|f| &f["ecds_filter"]);
         filters.find(|f| f["name"] == name).cloned()
     }
-
-    pub fn alive(&mut self) -> bool {
-        matches!(self.process.0.try_wait(), Ok(None))
-    }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         // Envoy first: it is the agent's child, and outlives an agent that is killed.
-        let _ = h1(self.admin).try_send(&crate::support::post("/quitquitquit", ""));
+        let _ = h1(self.admin).try_send(&post("/quitquitquit", ""));
+        let gone = || h1(self.admin).try_send(&get("/ready")).is_err().then_some(());
+        let _ = try_until(SHORT, gone);
     }
 }
 

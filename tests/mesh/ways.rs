@@ -40,7 +40,7 @@ fn filters_of(rendered: &str) -> String {
 }
 
 /// Waits until the gateway answers as the policy says.
-pub fn live(world: &World, what: &str) {
+fn live(what: &str) {
     until(what, LONG, || {
         let request = as_caller("/orders/live", "probe..a.1");
         let fine = |r: crate::support::Response| (r.status == 200).then_some(());
@@ -81,7 +81,7 @@ pub fn checks(report: &mut Report, world: &World, way: Way) {
     let rendered = way.rendered(world);
     check("kubectl installs it, and the first request passes", &|| {
         apply(&rendered);
-        live(world, "the gateway's first answer");
+        live("the gateway's first answer");
         until("the sidecar", LONG, || world.sidecar.ready().then_some(()));
     });
     check(
