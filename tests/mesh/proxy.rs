@@ -111,11 +111,14 @@ impl Proxy {
     }
 
     pub fn dump(&self) -> Value {
-        h1(self.admin).send(&get("/config_dump")).json()
+        let response = h1(self.admin).try_send(&get("/config_dump"));
+        // A proxy that waits for its first configuration has none.
+        response.map(|r| r.json()).unwrap_or(json!({"configs": []}))
     }
 
     pub fn stats(&self, filter: &str) -> String {
-        h1(self.admin).send(&get(format!("/stats?filter={filter}"))).text()
+        let response = h1(self.admin).try_send(&get(format!("/stats?filter={filter}")));
+        response.map(|r| r.text()).unwrap_or_default()
     }
 
     /// The sum of all counters that contain the text.
