@@ -1,9 +1,10 @@
 # Meshgate. `make` alone lists the targets; each installs or names what it misses.
-# Overridable: MESHGATE_ENVOY=/path/to/envoy, CARGO_TARGET_DIR, POLICY (of `make run`, `make check` and `make ab`), PORT (of `make run`, 10000).
+# Overridable: MESHGATE_ENVOY=/path/to/envoy, CARGO_TARGET_DIR, POLICY (of `make run`, `make check` and `make ab`),
+# PORT (of `make run`, 10000), MESHGATE_BRANCH and MESHGATE_BUILD (the tag of `make image`), TO and TAGS (of `make push`).
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help wasm cli config envoy run demo test lint bench soak dashboard check ab schema clean compose-test
+.PHONY: help wasm cli config envoy run demo test lint bench soak dashboard check ab schema clean compose-test manifests image push test-mesh
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
@@ -27,6 +28,16 @@ config: cli ## build dist/envoy.json from envoy/envoy.yaml and envoy/policy.yaml
 	@mv dist/envoy.json.new dist/envoy.json
 	@echo "==> dist/envoy.json"
 
+manifests: cli ## build the policies of istio/policy into istio/overlays
+	@scripts/manifests
+
+image: wasm ## build dist/image, dist/artifact and dist/meshgate-image.tar, which registries and `docker load` take
+	@scripts/image
+
+push: image ## push the image: make push TO=registry.example.com/platform/meshgate [TAGS=v0.1.0]
+	@test -n "$(TO)" || { echo "error: where to? make push TO=registry.example.com/platform/meshgate" >&2; exit 2; }
+	@scripts/push "$(TO)" $(TAGS)
+
 envoy: ## find an Envoy, or install a pinned one under .cache/
 	@scripts/envoy
 
@@ -41,6 +52,9 @@ test: ## every test that needs no cluster; about ten minutes the first time
 
 compose-test: ## run envoy/docker-compose.yaml with a Docker engine of its own; as root, two minutes
 	@scripts/compose-test
+
+test-mesh: ## the manifests of istio/ in a real Istio; a quarter of an hour the first time
+	@scripts/mesh
 
 lint: ## format, clippy, documentation, dependencies, shell scripts
 	@scripts/lint

@@ -75,12 +75,17 @@ struct Inner {
 impl Stub {
     /// An HTTP/1.1 server with keep-alive.
     pub fn start(handler: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
-        Self::with(handler, serve::connection)
+        Self::with(any_port(), handler, serve::connection)
+    }
+
+    /// The same at an address that configurations name; only in a network of one's own.
+    pub fn start_at(addr: SocketAddr, handler: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        Self::with(addr, handler, serve::connection)
     }
 
     /// An HTTP/2 server with prior knowledge (h2c).
     pub fn start_h2(handler: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
-        Self::with(handler, http2::connection)
+        Self::with(any_port(), handler, http2::connection)
     }
 
     /// Answers with what it saw, as JSON.
@@ -155,8 +160,8 @@ impl Stub {
         }
     }
 
-    fn with(handler: impl Fn(&Received) -> Reply + Send + Sync + 'static, serve: Serve) -> Self {
-        let port = bound((Ipv4Addr::LOCALHOST, 0).into());
+    fn with(addr: SocketAddr, handler: impl Fn(&Received) -> Reply + Send + Sync + 'static, serve: Serve) -> Self {
+        let port = bound(addr);
         let addr = port.local_addr().unwrap().as_socket().unwrap();
         let inner = Arc::new(Inner {
             handler: Mutex::new(Arc::new(Box::new(handler))),
@@ -173,6 +178,10 @@ impl Stub {
             _port: port,
         }
     }
+}
+
+fn any_port() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
 }
 
 /// May be bound beside others of this process: only who listens gets connections.

@@ -1,0 +1,294 @@
+//! What is true of the manifests before any proxy has them.
+use crate::ROOT;
+use crate::kube::{Kube, apply, command, documents, kubectl, kustomize, run, said, try_apply, with_input};
+use crate::report::Report;
+use crate::world::overlay;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ENVIRONMENTS: [&str; 3] = ["test", "pre", "prod"];
+const PARTS: [&str; 3] = ["gateway", "sidecar-inbound", "sidecar-outbound"];
+const WAYS: [&str; 3] = ["envoyfilter", "trafficextension", "wasmplugin"];
+
+fn environment(name: &str) -> Vec<Value> {
+    documents(&kustomize(&Path::new(ROOT).join("istio/overlays").join(name)))
+}
+
+/// All three parts in one way, with the module from where a component says.
+fn installed(way: &str, module: Option<&str>) -> String {
+    let mut parts: Vec<String> = PARTS.map(|part| format!("istio/components/{part}/{way}")).into();
+    parts.extend(module.map(|m| format!("istio/components/module/{m}")));
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let name = format!("{way}-{}", module.unwrap_or("file"));
+    overlay(&name, &["istio/base", "istio/overlays/prod/policy"], &parts)
+}
+
+fn built(arguments: &[&str]) -> Value {
+    let program = std::env::var("MESHGATE_CLI").unwrap_or_else(|_| format!("{ROOT}/dist/meshgate"));
+    let output = Command::new(program).current_dir(ROOT).args(arguments).output();
+    let output = output.expect("meshgate");
+    assert!(output.status.success(), "{}", said(&output).1);
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn named<'a>(all: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = all.iter().find(|d| d["kind"] == kind && d["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
+/// Where two documents differ, as paths.
+fn differences(one: &Value, other: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match (one, other) {
+        (Value::Object(a), Value::Object(b)) => {
+            for key in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {
+                differences(&one[key], &other[key], &format!("{path}.{key}"), found);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (i, (a, b)) in a.iter().zip(b).enumerate() {
+                differences(a, b, &format!("{path}.{i}"), found);
+            }
+        }
+        _ if one == other => {}
+        _ => {
+            found.insert(path.to_owned());
+        }
+    }
+}
+
+pub fn on_paper(report: &mut Report) {
+    for (one, other) in [("test", "prod"), ("pre", "prod")] {
+        report.check(
+            format!("{one} and {other} differ in host and policy, and in nothing else"),
+            || {
+                let (one, other) = (environment(one), environment(other));
+                assert_eq!(one.len(), other.len());
+                let mut found = BTreeSet::new();
+                for (a, b) in one.iter().zip(&other) {
+                    let path = format!(
+                        "{}/{}",
+                        a["kind"].as_str().unwrap(),
+                        a["metadata"]["name"].as_str().unwrap()
+                    );
+                    differences(a, b, &path, &mut found);
+                }
+                let config = "spec.configPatches.0.patch.value.typed_config.config.configuration.value";
+                let wanted = [
+                    format!("EnvoyFilter/meshgate-gateway.{config}"),
+                    "Gateway/shop.spec.servers.0.hosts.0".into(),
+                    "Gateway/shop.spec.servers.1.hosts.0".into(),
+                    "VirtualService/shop.spec.hosts.0".into(),
+                ];
+                assert_eq!(found, BTreeSet::from(wanted));
+            },
+        );
+    }
+    for name in ENVIRONMENTS {
+        report.check(
+            format!("{name} is given the policy that `meshgate build` makes for it"),
+            || {
+                let all = environment(name);
+                let policy = |filter: &str| -> Value {
+                    let config = &named(&all, "EnvoyFilter", filter)["spec"]["configPatches"][0]["patch"]["value"];
+                    let text = config["typed_config"]["config"]["configuration"]["value"]
+                        .as_str()
+                        .expect("text");
+                    serde_json::from_str(text).expect("JSON")
+                };
+                let gateway = built(&["build", "istio/policy/gateway", "--env", name]);
+                assert_eq!(policy("meshgate-gateway"), gateway);
+                assert_eq!(
+                    policy("meshgate-inbound"),
+                    built(&["build", "istio/policy/inbound.yaml"])
+                );
+                assert_eq!(
+                    policy("meshgate-outbound"),
+                    built(&["build", "istio/policy/outbound.yaml"])
+                );
+            },
+        );
+    }
+    report.check(
+        "the two APIs are given the same policy, with every value of its type",
+        || {
+            let gateway = built(&["build", "istio/policy/gateway", "--env", "prod"]);
+            let plugin = documents(&installed("wasmplugin", None));
+            assert_eq!(
+                named(&plugin, "WasmPlugin", "meshgate-gateway")["spec"]["pluginConfig"],
+                gateway
+            );
+            let extension = documents(&installed("trafficextension", None));
+            let ours = named(&extension, "TrafficExtension", "meshgate-gateway");
+            assert_eq!(ours["spec"]["wasm"]["pluginConfig"], gateway);
+        },
+    );
+    report.check(
+        "each way takes the module from a volume, a registry and a web server",
+        || {
+            for (module, start) in [(None, "file:///"), (Some("oci"), "oci://"), (Some("https"), "https://")] {
+                for part in ["gateway", "inbound", "outbound"].map(|p| format!("meshgate-{p}")) {
+                    let all = documents(&installed("envoyfilter", module));
+                    let config = &named(&all, "EnvoyFilter", &part)["spec"]["configPatches"][0]["patch"]["value"];
+                    let code = &config["typed_config"]["config"]["vm_config"]["code"];
+                    let from = code["remote"]["http_uri"]["uri"].as_str();
+                    let from = from.map_or_else(
+                        || format!("file://{}", code["local"]["filename"].as_str().unwrap()),
+                        str::to_owned,
+                    );
+                    assert!(from.starts_with(start), "{from}");
+                    assert_eq!(code["remote"]["sha256"].is_string(), module == Some("https"));
+                    for (way, kind, at) in [
+                        ("trafficextension", "TrafficExtension", "/spec/wasm"),
+                        ("wasmplugin", "WasmPlugin", "/spec"),
+                    ] {
+                        let all = documents(&installed(way, module));
+                        let spec = named(&all, kind, &part).pointer(at).expect(at);
+                        assert!(spec["url"].as_str().unwrap().starts_with(start), "{spec}");
+                        assert_eq!(spec["sha256"].is_string(), module == Some("https"));
+                    }
+                }
+            }
+        },
+    );
+    report.check("no file under istio/ is left out", || {
+        // What a kustomization names; the rendering of each is applied below.
+        let mut folders = vec![PathBuf::from(ROOT).join("istio")];
+        while let Some(folder) = folders.pop() {
+            let list = fs::read_to_string(folder.join("kustomization.yaml")).unwrap_or_default();
+            for entry in fs::read_dir(&folder).expect("istio/") {
+                let path = entry.expect("an entry").path();
+                let name = path.file_name().unwrap().to_str().unwrap();
+                match path.is_dir() {
+                    true if name == "policy" && folder.ends_with("istio") => {}
+                    true => folders.push(path),
+                    false if ["kustomization.yaml", "values.yaml"].contains(&name) => {}
+                    false => assert!(list.contains(name), "{} is in no kustomization", path.display()),
+                }
+            }
+        }
+    });
+}
+
+pub fn in_the_api_server(report: &mut Report, _kube: &Kube) {
+    for name in ENVIRONMENTS {
+        report.check(
+            format!("the API server takes every manifest of {name}, and no field is unknown to it"),
+            || {
+                let yaml = kustomize(&Path::new(ROOT).join("istio/overlays").join(name));
+                let (fine, said) = try_apply(&yaml, &["--dry-run=server"]);
+                assert!(fine, "{said}");
+            },
+        );
+        report.check(
+            format!("istioctl analyze has nothing else to say about {name} than that EnvoyFilters are EnvoyFilters"),
+            || {
+                let yaml = kustomize(&Path::new(ROOT).join("istio/overlays").join(name));
+                let (_, said) = analyzed(&yaml);
+                // That an EnvoyFilter is one is what it says of each.
+                let mut lines = said
+                    .lines()
+                    .filter(|l| l.starts_with("Warning") || l.starts_with("Info") || l.starts_with("Error ["));
+                let more = lines.find(|l| !l.contains("EnvoyFilter exposes internal implementation details"));
+                assert!(said.contains("meshgate-gateway") && more.is_none(), "{said}");
+            },
+        );
+    }
+    for way in WAYS {
+        report.check(
+            format!("{way}: the API server takes the module from everywhere"),
+            || {
+                for module in [None, Some("oci"), Some("https")] {
+                    let (fine, said) = try_apply(&installed(way, module), &["--dry-run=server"]);
+                    assert!(fine, "{module:?}: {said}");
+                }
+            },
+        );
+    }
+    report.check("the rate limit of istio/ratelimit is taken, too", || {
+        let (fine, said) = try_apply(
+            &kustomize(&Path::new(ROOT).join("istio/ratelimit")),
+            &["--dry-run=server"],
+        );
+        assert!(fine, "{said}");
+    });
+    report.check("a field that nobody knows is refused", || {
+        let yaml = installed("wasmplugin", None).replace("failStrategy:", "failStrategie:");
+        let (fine, said) = try_apply(&yaml, &["--dry-run=server"]);
+        assert!(!fine && said.contains("failStrategie"), "{said}");
+    });
+    report.check("istioctl analyze sees a subset that is not there", || {
+        let yaml = kustomize(&Path::new(ROOT).join("istio/overlays/prod")).replace("subset: v2", "subset: v9");
+        let (fine, said) = analyzed(&yaml);
+        assert!(!fine && said.contains("v9"), "{said}");
+    });
+    report.check("istioctl validate sees an operation that is none", || {
+        let yaml = kustomize(&Path::new(ROOT).join("istio/overlays/prod")).replace("INSERT_FIRST", "INSERT_FRIST");
+        let (fine, said) = with_input("istioctl", &["validate", "-f", "-"], &yaml);
+        assert!(!fine && said.contains("INSERT_FRIST"), "{said}");
+    });
+    report.check("the module fits a ConfigMap, and comes out of it as it was", || {
+        let module = std::env::var("MESHGATE_WASM").expect("MESHGATE_WASM");
+        let from = format!("--from-file=meshgate.wasm={module}");
+        let create = [
+            "-n",
+            "istio-ingress",
+            "create",
+            "configmap",
+            "meshgate-module",
+            &from,
+            "--dry-run=client",
+            "-o",
+            "yaml",
+        ];
+        let output = kubectl(&create);
+        assert!(output.status.success(), "{}", said(&output).1);
+        apply(&String::from_utf8(output.stdout).expect("YAML"));
+        let get = [
+            "-n",
+            "istio-ingress",
+            "get",
+            "configmap",
+            "meshgate-module",
+            "-o",
+            "jsonpath={.binaryData.meshgate\\.wasm}",
+        ];
+        let output = command("kubectl", &get).output().expect("kubectl");
+        use base64::Engine as _;
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(&output.stdout)
+            .expect("base64");
+        assert!(bytes == fs::read(&module).expect("the module"));
+        // What the proxies are given as their volume.
+        fs::write(run("module.wasm"), bytes).expect("the module");
+    });
+}
+
+fn analyzed(yaml: &str) -> (bool, String) {
+    let file = run("analyzed.yaml");
+    // istioctl wants the namespaces, too, and those of them that are injected.
+    let namespaces = fs::read_to_string(format!("{ROOT}/tests/mesh/world/namespaces.yaml")).expect("namespaces");
+    let namespaces = namespaces.replace(
+        "metadata: { name",
+        "metadata: { labels: { istio-injection: enabled }, name",
+    );
+    let gateway = "apiVersion: v1\nkind: Pod\nmetadata: { name: gateway, namespace: istio-ingress, labels: { istio: ingressgateway }, annotations: { sidecar.istio.io/status: '{}' } }\nspec: { containers: [{ name: istio-proxy, image: istio/proxyv2:1.31.1 }] }\n";
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: { name: shop-tls, namespace: istio-ingress }\n";
+    fs::write(&file, [&namespaces, gateway, secret, yaml].join("\n---\n")).expect("a file");
+    let output = command(
+        "istioctl",
+        &[
+            "analyze",
+            "--use-kube=false",
+            "--all-namespaces",
+            "--failure-threshold=Info",
+            "--color=false",
+        ],
+    )
+    .arg(&file)
+    .output()
+    .expect("istioctl");
+    said(&output)
+}

@@ -1,0 +1,235 @@
+//! What the mesh does with what the filter says: asks services by mesh names, routes, sticks, retries, and lets nobody go
+//! around.
+use crate::kube::address;
+use crate::mint;
+use crate::proxy::workload;
+use crate::report::Report;
+use crate::support::{LONG, Reply, SHORT, get, h1, tls, until};
+use crate::world::{GATEWAY, HOST, INBOUND, OUTBOUND, World, as_caller, asking};
+use jsonwebtoken::Algorithm;
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn token(key: &str, groups: &[&str]) -> String {
+    let claims = json!({
+        "iss": "https://id.test.example.com", "aud": "shop", "sub": "eve", "groups": groups, "exp": 4_000_000_000_u64,
+    });
+    mint::token(r#"{"alg":"RS256"}"#, &claims.to_string(), key, Algorithm::RS256)
+}
+
+pub fn checks(report: &mut Report, world: &World) {
+    report.check(
+        "the auth service is asked by its name in the mesh, once for each caller",
+        || {
+            world.forget();
+            for _ in 0..3 {
+                assert_eq!(world.send(&as_caller("/orders/7", "zoe.reader.a.5")).status, 200);
+            }
+            let asked = world.auth.received();
+            assert_eq!(asked.len(), 1);
+            assert_eq!(asked[0].path(), "/check/orders/7");
+            let clusters = h1(address("127.0.0.1:16000")).send(&get("/clusters")).text();
+            let line = "outbound|8080||auth.platform.svc.cluster.local::127.0.0.16:8080::rq_success::";
+            let count = clusters.lines().find_map(|l| l.strip_prefix(line)).expect(line);
+            assert!(count.parse::<u32>().unwrap() > 0, "{count}");
+        },
+    );
+    report.check(
+        "while the auth service is away, a stranger gets 503 and a known caller goes on",
+        || {
+            world.auth.stop();
+            let stranger = world.send(&as_caller("/orders/7", "new.reader.a.5")).status;
+            let known = world.send(&as_caller("/orders/7", "zoe.reader.a.5")).status;
+            world.auth.resume();
+            assert_eq!((stranger, known), (503, 200));
+        },
+    );
+    report.check(
+        "a token of the issuer outside is checked with keys fetched through the ServiceEntry",
+        || {
+            let staff =
+                |token: String| world.send(&asking("/staff/1").header("authorization", format!("Bearer {token}")));
+            until("the issuer's keys", LONG, || {
+                (staff(token("rsa", &["staff"])).status == 200).then_some(())
+            });
+            assert_eq!(world.app.last().header("x-user-id").as_deref(), Some("eve"));
+            assert!(world.issuer.received().iter().any(|r| r.path() == "/jwks.json"));
+            assert_eq!(staff(token("rsa-other", &["staff"])).status, 401);
+            assert_eq!(staff(token("rsa", &["guests"])).status, 403);
+        },
+    );
+    report.check("a variant leads to its subset, and nobody chooses one", || {
+        world.forget();
+        for _ in 0..5 {
+            assert_eq!(world.send(&as_caller("/orders/7", "ann.reader.b.5")).status, 200);
+            let forged = as_caller("/orders/7", "bob.reader.a.5").header("x-variant", "b");
+            assert_eq!(world.send(&forged.header("x_variant", "b")).status, 200);
+        }
+        assert_eq!((world.second.count(), world.app.count()), (5, 5));
+        assert_eq!(world.second.last().header("x-variant").as_deref(), Some("b"));
+    });
+    report.check("weights are sticky by the caller's bucket", || {
+        for (bucket, second) in [(0, false), (89, false), (90, true), (99, true)] {
+            world.forget();
+            for _ in 0..5 {
+                let caller = format!("c{bucket}.reader.a.{bucket}");
+                let response = world.send(&as_caller("/orders/7", &caller).header("x-bucket", "95"));
+                assert_eq!(response.status, 200, "{}", response.text());
+            }
+            let wanted = if second { (0, 5) } else { (5, 0) };
+            assert_eq!((world.app.count(), world.second.count()), wanted, "bucket {bucket}");
+        }
+    });
+    report.check(
+        "what failed is tried again, and what may have had an effect is not",
+        || {
+            let tries = AtomicUsize::new(0);
+            world
+                .catalog
+                .answer(move |r| match tries.fetch_add(1, Ordering::SeqCst) % 2 {
+                    0 => Reply::status(503),
+                    _ => Reply::echo(r),
+                });
+            world.forget();
+            let fine = world.send(&as_caller("/catalog/1", "ann.reader.a.5")).status;
+            let after_get = world.catalog.count();
+            let mut post = as_caller("/catalog/1", "ann.reader.a.5");
+            post.method = b"POST".to_vec();
+            let failed = world.send(&post).status;
+            let after_post = world.catalog.count();
+            world.catalog.answer(Reply::echo);
+            assert_eq!((fine, after_get, failed, after_post), (200, 2, 503, 3));
+        },
+    );
+    report.check("the outbound policy tries a service's own call again", || {
+        let tries = AtomicUsize::new(0);
+        world
+            .catalog
+            .answer(move |r| match tries.fetch_add(1, Ordering::SeqCst) {
+                0..3 => Reply::status(503),
+                _ => Reply::echo(r),
+            });
+        world.forget();
+        let call = get("/catalog/1").host("catalog.shop.svc.cluster.local");
+        let got = h1(address(OUTBOUND)).send(&call).status;
+        let count = world.catalog.count();
+        world.catalog.answer(Reply::echo);
+        assert_eq!((got, count), (200, 4));
+    });
+    report.check("the gateway's public keys are served to the mesh", || {
+        let keys = h1(address(GATEWAY))
+            .send(&get("/.well-known/meshgate/jwks.json").host("istio-ingressgateway.istio-ingress.svc.cluster.local"));
+        assert_eq!(keys.status, 200);
+        let keys = keys.json();
+        assert_eq!(keys["keys"].as_array().map(Vec::len), Some(1), "{keys}");
+        assert!(keys["keys"][0]["d"].is_null());
+    });
+    around(report, world);
+    report.check("the access log has the filter's words", || {
+        world.send(&as_caller("/orders/logged?secret=1", "log.reader.a.5"));
+        world.send(&asking("/orders/unknown"));
+        let line = |part: &str| {
+            until(part, SHORT, || {
+                let log = world.gateway.log();
+                log.lines()
+                    .find(|l| l.starts_with('{') && l.contains(part))
+                    .map(str::to_owned)
+            })
+        };
+        let known: serde_json::Value = serde_json::from_str(&line("/orders/logged")).expect("JSON");
+        assert_eq!(
+            (&known["rule"], &known["outcome"]),
+            (&json!("orders"), &json!("allowed"))
+        );
+        assert_eq!(known["subject"], "log");
+        assert!(!known.to_string().contains("secret"));
+        let unknown: serde_json::Value = serde_json::from_str(&line("/orders/unknown")).expect("JSON");
+        assert_eq!(unknown["outcome"], "unauthenticated");
+    });
+    report.check("an operator sees the filter's counters", || {
+        assert!(
+            world.gateway.count("meshgate_requests_total") > 0,
+            "{}",
+            world.gateway.stats("wasm")
+        );
+        assert!(world.sidecar.count("meshgate_requests_total") > 0);
+    });
+}
+
+/// A request to the service's own port, past the gateway, over mTLS as a workload of that namespace.
+fn straight(world: &World, namespace: &str, bytes: &str) -> String {
+    let own = workload(&world.authority, namespace, "any");
+    let stream = TcpStream::connect(address(INBOUND)).expect("a connection");
+    stream.set_read_timeout(Some(SHORT)).expect("a bound");
+    let mut stream = tls::over(stream, tls::config(&world.authority, Some(&own))).expect("TLS");
+    stream.write_all(bytes.as_bytes()).expect("sent");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn around(report: &mut Report, world: &World) {
+    let plain = format!("GET /orders/7 HTTP/1.1\r\nhost: {HOST}\r\nx-user-id: root\r\nconnection: close\r\n\r\n");
+    report.check(
+        "past the gateway: plain headers are worth nothing, whoever sends them",
+        || {
+            world.forget();
+            let answer = straight(world, "istio-ingress", &plain);
+            assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+            assert_eq!(world.app.count(), 0);
+        },
+    );
+    report.check(
+        "past the gateway: its word passes in its own hands and in no other workload's",
+        || {
+            world.forget();
+            assert_eq!(world.send(&as_caller("/orders/7", "ann.reader.b.5")).status, 200);
+            // As the second version without a sidecar got it.
+            let word = world.second.last().header("x-identity").expect("the gateway's word");
+            let request =
+                format!("GET /orders/7 HTTP/1.1\r\nhost: {HOST}\r\nx-identity: {word}\r\nconnection: close\r\n\r\n");
+            let own = straight(world, "istio-ingress", &request);
+            assert!(own.starts_with("HTTP/1.1 200"), "{own}");
+            world.forget();
+            let stolen = straight(world, "elsewhere", &request);
+            assert!(
+                stolen.starts_with("HTTP/1.1 403") && stolen.contains("RBAC"),
+                "{stolen}"
+            );
+            assert_eq!(world.app.count(), 0);
+        },
+    );
+    report.check("past the gateway: without mTLS there is no answer", || {
+        world.forget();
+        let connections = world.app.connections();
+        assert!(
+            h1(address(INBOUND))
+                .try_send(&as_caller("/orders/7", "ann.editor.a.5"))
+                .is_err()
+        );
+        assert_eq!((world.app.count(), world.app.connections()), (0, connections));
+    });
+    report.check("bytes that are no HTTP do not reach the service", || {
+        let connections = world.app.connections();
+        let answer = straight(world, "istio-ingress", "SSH-2.0-OpenSSH_9.6\r\n\r\n");
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+        let mut bare = TcpStream::connect(address(INBOUND)).expect("a connection");
+        bare.set_read_timeout(Some(SHORT)).expect("a bound");
+        bare.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n").expect("sent");
+        let mut answer = Vec::new();
+        let _ = bare.read_to_end(&mut answer);
+        assert!(answer.is_empty(), "{answer:?}");
+        assert_eq!(world.app.connections(), connections);
+    });
+    report.check("a port that nobody declared is closed, and allowed to nobody", || {
+        let other = INBOUND.replace("8080", "9080");
+        assert!(TcpStream::connect(address(&other)).is_err());
+        let listeners = serde_json::to_string(&world.sidecar.listeners(8080)).expect("JSON");
+        assert!(
+            listeners.contains("\"destination_port\":8080"),
+            "no rule names the port"
+        );
+    });
+}

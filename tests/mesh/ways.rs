@@ -1,0 +1,201 @@
+//! The three ways to install the filter are the same filter: in the same place, for the same callers.
+use crate::kube::{address, apply, delete};
+use crate::proxy::Proxy;
+use crate::report::Report;
+use crate::support::{LONG, get, h1, until};
+use crate::world::{HOST, OUTBOUND, World, as_caller, asking};
+use serde_json::Value;
+
+#[derive(Clone, Copy)]
+pub struct Way(pub &'static str);
+
+/// The first is what the rest of the checks runs on, so it is tried last.
+pub const WAYS: [Way; 3] = [Way("wasmplugin"), Way("trafficextension"), Way("envoyfilter")];
+
+impl Way {
+    pub fn rendered(self, world: &World) -> String {
+        match self.0 {
+            "envoyfilter" => world.rendered("envoyfilter", &["istio/overlays/test"], &[]),
+            way => {
+                let parts = ["gateway", "sidecar-inbound", "sidecar-outbound"];
+                let parts = parts.map(|part| format!("istio/components/{part}/{way}"));
+                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                let text = world.rendered(way, &["istio/base", "istio/overlays/test/policy"], &parts);
+                // The overlay's host, with the base's routes.
+                text.replace("shop/shop.example.com", &format!("shop/{HOST}"))
+                    .replace("- shop.example.com", &format!("- {HOST}"))
+            }
+        }
+    }
+}
+
+/// Only the filter: what is behind stays.
+fn filters_of(rendered: &str) -> String {
+    let parts = rendered.split("\n---\n");
+    let ours = |text: &&str| {
+        let kind = ["kind: EnvoyFilter", "kind: WasmPlugin", "kind: TrafficExtension"];
+        kind.iter().any(|k| text.contains(k)) && (text.contains("name: meshgate-") || text.contains("name: cors-first"))
+    };
+    parts.filter(ours).collect::<Vec<_>>().join("\n---\n")
+}
+
+/// Waits until the gateway answers as the policy says.
+fn live(what: &str) {
+    until(what, LONG, || {
+        let request = as_caller("/orders/live", "probe..a.1");
+        let fine = |r: crate::support::Response| (r.status == 200).then_some(());
+        h1(address(crate::world::GATEWAY))
+            .try_send(&request)
+            .ok()
+            .and_then(fine)
+    });
+}
+
+fn position(filters: &[String], part: &str) -> usize {
+    let found = filters.iter().position(|f| f.contains(part));
+    found.unwrap_or_else(|| panic!("no {part} among {filters:?}"))
+}
+
+/// In every chain: this order of filters.
+#[track_caller]
+fn in_order(proxy: &Proxy, port: u16, order: &[&str]) {
+    let chains = proxy.filters(port);
+    assert!(!chains.is_empty(), "no HTTP at port {port}");
+    for filters in chains {
+        let places: Vec<usize> = order.iter().map(|part| position(&filters, part)).collect();
+        assert!(places.is_sorted(), "{order:?} are not in this order: {filters:?}");
+    }
+}
+
+/// What ECDS brought for the filter of that port; those of listeners that go stay in the dump for a while.
+fn extension(proxy: &Proxy, port: u16, part: &str) -> Value {
+    let filters = proxy.filters(port).concat();
+    let name = &filters[position(&filters, part)];
+    let config = proxy.extension(name).unwrap_or_else(|| panic!("no {name} by ECDS"));
+    config["typed_config"]["config"].clone()
+}
+
+pub fn checks(report: &mut Report, world: &World, way: Way) {
+    let name = way.0;
+    let mut check = |what: &str, body: &dyn Fn()| report.check(format!("{name}: {what}"), body);
+    let rendered = way.rendered(world);
+    check("kubectl installs it, and the first request passes", &|| {
+        apply(&rendered);
+        live("the gateway's first answer");
+        until("the sidecar", LONG, || world.sidecar.ready().then_some(()));
+    });
+    check(
+        "the gateway has cors, Meshgate, jwt_authn, rbac and the router in this order",
+        &|| {
+            in_order(
+                &world.gateway,
+                80,
+                &["filters.http.cors", "meshgate-gateway", "jwt_authn", "rbac", "router"],
+            );
+        },
+    );
+    check("a service's sidecar has Meshgate before jwt_authn and rbac", &|| {
+        in_order(
+            &world.sidecar,
+            8080,
+            &["meshgate-inbound", "jwt_authn", "rbac", "router"],
+        );
+    });
+    check("its own calls meet the outbound policy, and only that", &|| {
+        in_order(&world.sidecar, 80, &["meshgate-outbound", "router"]);
+        for filters in world.sidecar.filters(80) {
+            assert!(!filters.iter().any(|f| f.contains("meshgate-inbound")), "{filters:?}");
+        }
+    });
+    check(
+        "after a trap the filter starts again, and no request passes without it",
+        &|| {
+            for (proxy, port, part) in [
+                (&world.gateway, 80, "meshgate-gateway"),
+                (&world.sidecar, 8080, "meshgate-inbound"),
+                (&world.sidecar, 80, "meshgate-outbound"),
+            ] {
+                let config = extension(proxy, port, part);
+                assert_eq!(config["failure_policy"], "FAIL_RELOAD", "{config}");
+                if name == "envoyfilter" {
+                    assert_eq!(config["reload_config"]["backoff"]["base_interval"], "0.100s");
+                    assert_eq!(config["vm_config"]["vm_id"], part);
+                }
+            }
+        },
+    );
+    check(
+        "a known caller passes both gates, and is called the same behind each",
+        &|| {
+            world.forget();
+            let request = as_caller("/orders/7", "ann.editor.a.5").header("x-user-id", "root");
+            let response = world.send(&request.header("x-identity", "forged"));
+            assert_eq!(response.status, 200, "{}", response.text());
+            let seen = world.app.last();
+            assert_eq!(seen.header("x-user-id").as_deref(), Some("ann"));
+            assert_eq!(seen.headers.all("x-user-id").len(), 1);
+            assert!(
+                !seen.has("authorization") && !seen.has("x-bucket"),
+                "{:?}",
+                seen.headers
+            );
+        },
+    );
+    check("nobody is refused, and reaches no service", &|| {
+        world.forget();
+        assert_eq!(world.send(&asking("/orders/7")).status, 401);
+        assert_eq!(world.send(&asking("/nowhere")).status, 403);
+        let other = get("/orders/7").host("other.example.com");
+        assert!(world.send(&other).status >= 400);
+        assert_eq!(world.app.count() + world.second.count() + world.catalog.count(), 0);
+    });
+    check(
+        "an AuthorizationPolicy on an identity header refuses a forged one",
+        &|| {
+            world.forget();
+            let forged = asking("/catalog/drafts/1").header("x-user-role", "editor");
+            let response = world.send(&forged.header("x_user_role", "editor"));
+            assert_eq!(
+                (response.status, response.text().contains("RBAC")),
+                (403, true),
+                "{}",
+                response.text()
+            );
+            assert_eq!(world.catalog.count(), 0);
+            let editor = as_caller("/catalog/drafts/1", "ann.editor.a.5");
+            assert_eq!(world.send(&editor).status, 200);
+            let reader = as_caller("/catalog/drafts/1", "bob.reader.a.5").header("x-user-role", "editor");
+            assert_eq!(world.send(&reader).status, 403);
+        },
+    );
+    check("cors answers a preflight before Meshgate asks for a caller", &|| {
+        let preflight = crate::support::request("OPTIONS", "/catalog/1")
+            .host(HOST)
+            .header("origin", "https://www.example.com")
+            .header("access-control-request-method", "GET");
+        let response = world.send(&preflight);
+        let allowed = response.header("access-control-allow-origin");
+        assert_eq!(
+            (response.status, allowed.as_deref()),
+            (200, Some("https://www.example.com"))
+        );
+    });
+    check("a service's call goes out with retries and what it carried", &|| {
+        world.forget();
+        let request = get("/catalog/1")
+            .host("catalog.shop.svc.cluster.local")
+            .header("x-user-id", "ann");
+        until("the sidecar's way out", LONG, || {
+            let response = h1(address(OUTBOUND)).try_send(&request).ok()?;
+            (response.status == 200).then_some(())
+        });
+        assert_eq!(world.catalog.last().header("x-user-id").as_deref(), Some("ann"));
+    });
+    if name != "envoyfilter" {
+        delete(&filters_of(&rendered));
+        until("the filter to go", LONG, || {
+            let left = |proxy: &Proxy, port| proxy.filters(port).iter().flatten().any(|f| f.contains("meshgate"));
+            (!left(&world.gateway, 80) && !left(&world.sidecar, 8080)).then_some(())
+        });
+    }
+}
