@@ -29,6 +29,7 @@ mod failures;
 mod gates;
 mod log;
 mod memory;
+mod migrate;
 mod modes;
 mod numbers;
 mod peers;
