@@ -106,8 +106,12 @@ pub fn workload(authority: &Authority, namespace: &str, account: &str) -> Certif
 }
 
 impl Proxy {
+    /// As a kubelet asks.
     pub fn ready(&self) -> bool {
-        h1(self.admin).try_send(&get("/ready")).is_ok_and(|r| r.status == 200)
+        let probe = SocketAddr::new(self.admin.ip(), self.admin.port() + 1);
+        h1(probe)
+            .try_send(&get("/healthz/ready"))
+            .is_ok_and(|r| r.status == 200)
     }
 
     pub fn dump(&self) -> Value {
