@@ -37,4 +37,5 @@ mod ratelimit;
 mod rates;
 mod refusals;
 mod shared;
+mod traces;
 mod upgrade;
