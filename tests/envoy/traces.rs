@@ -105,6 +105,8 @@ fn traced(collector: &Collector, auth: &Stub, upstream: &Stub) -> Envoy {
     let mut shipped = Shipped::new()
         .at("auth", &[auth.addr()])
         .at("upstream", &[upstream.addr()]);
+    // Each request is to be told of, not one in a hundred.
+    parts["tracing"]["random_sampling"]["value"] = json!(100);
     merge(shipped.hcm(), json!({"tracing": parts["tracing"]}));
     let clusters = shipped.0["static_resources"]["clusters"].as_array_mut();
     clusters.expect("clusters").push(parts["cluster"].clone());
