@@ -145,6 +145,15 @@ fn every_cause_is_explained() {
     assert_eq!(text.matches("<!--").count(), causes.len() + 1);
 }
 
+#[test]
+fn every_outcome_is_one_to_operate_by() {
+    let outcomes = Outcome::ALL.iter().map(|outcome| outcome.word().to_owned());
+    assert_eq!(
+        explained(&read("docs/operating.md"), "<!-- operating: outcomes -->"),
+        outcomes.collect()
+    );
+}
+
 /// The parser's own lists of fields, read from its source.
 fn fields() -> BTreeSet<String> {
     let mut fields = BTreeSet::new();

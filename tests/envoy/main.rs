@@ -38,4 +38,5 @@ mod ratelimit;
 mod rates;
 mod refusals;
 mod shared;
+mod traces;
 mod upgrade;

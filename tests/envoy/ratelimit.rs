@@ -1,6 +1,6 @@
 //! Envoy's own rate limit filter and service behind Meshgate, as envoy/ratelimit/ ships them.
 
-mod service;
+pub mod service;
 
 use crate::policies;
 use crate::shipped::{Shipped, auth, by, read};

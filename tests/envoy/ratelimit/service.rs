@@ -84,7 +84,7 @@ impl Drop for Service {
 }
 
 /// The path of a program, installed where it is missing.
-fn tool(name: &str) -> String {
+pub fn tool(name: &str) -> String {
     // Two tests are not to install it at once.
     static ONE: Mutex<()> = Mutex::new(());
     let _guard = ONE.lock().unwrap_or_else(|e| e.into_inner());
