@@ -1,5 +1,9 @@
 //! What another policy changes: in its text, and for requests.
 
+mod movement;
+
+pub use movement::Movement;
+
 use super::asked::Asked;
 use super::caller::Known;
 use super::cases::Case;
@@ -24,6 +28,8 @@ const MOST_CLASSES: usize = 500;
 pub struct Difference {
     pub texts: Vec<Change>,
     pub classes: Vec<Class>,
+    /// Experiments of which somebody changes the variant.
+    pub callers: Vec<Movement>,
     /// Classes that are not told.
     pub beyond: usize,
     /// Pairs of a request and a caller that were decided about under both.
@@ -107,6 +113,7 @@ fn difference_of(old: &Side, new: &Side, cases: &[Case], most: usize) -> Differe
     Difference {
         texts,
         classes: found,
+        callers: movement::movements(old, new),
         beyond,
         tried: classes.tried,
         cut: edges.is_full(),
@@ -346,6 +353,7 @@ pub fn table(difference: &Difference) -> String {
     let Difference {
         texts,
         classes,
+        callers,
         beyond,
         tried,
         cut,
@@ -366,6 +374,7 @@ pub fn table(difference: &Difference) -> String {
         out.push_str("the policies are written alike\n");
     }
     out.push('\n');
+    movement::told(callers, &mut out);
     if !classes.is_empty() {
         let mut rows = vec![["requests", "caller", "old", "new", "for example"].map(str::to_owned)];
         for class in classes {

@@ -135,6 +135,7 @@ fn policy(matchers: Vec<(Match, RuleMode)>) -> Policy {
                 rate_limits: Vec::new(),
                 action: Action::Refuse(404),
                 strip_credentials: Arc::new([]),
+                experiments: Default::default(),
                 upstream: None,
             })
         })
@@ -151,6 +152,7 @@ fn policy(matchers: Vec<(Match, RuleMode)>) -> Policy {
         identity_headers: Default::default(),
         assertion: None,
         debug: None,
+        experiments: vec![],
     }
 }
 

@@ -226,3 +226,30 @@ fn the_command_says_by_its_status_whether_anything_changes() {
         "{output}"
     );
 }
+
+/// Raising a weight of ten percent to twenty moves a tenth of all, and no one else.
+#[test]
+fn the_share_of_callers_that_changes_variant() {
+    let experiments = "experiments:\n  colour: { unit: [subject], header: x-colour, variants: [{ name: red, weight: 90% }, { name: blue, weight: 10% }] }\nrules:\n";
+    let old = BASE
+        .replace("rules:\n", experiments)
+        .replace("name: rest,", "name: rest, experiments: [colour],");
+    let new = old
+        .replace("weight: 90%", "weight: 80%")
+        .replace("weight: 10%", "weight: 20%");
+    let difference = between(&old, &new);
+    let [colour] = &difference.callers[..] else {
+        panic!("{:?}", difference.callers);
+    };
+    assert_eq!((colour.experiment.as_str(), colour.units), ("colour", 10_000));
+    assert!((900..1_100).contains(&colour.moved), "{colour:?}");
+    assert_eq!(colour.moves.len(), 1);
+    let text = table(&difference);
+    assert!(
+        text.contains("% of callers change their variant: red -> blue "),
+        "{text}"
+    );
+    let renamed = old.replace("header: x-colour", "header: x-color");
+    assert!(between(&old, &renamed).callers.is_empty());
+    assert!(between(&old, &old).callers.is_empty());
+}

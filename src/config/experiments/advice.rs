@@ -30,8 +30,8 @@ pub fn warn(sink: &Sink, node: Option<&Node>, policy: &Policy) {
         if falls(experiment) {
             warn("a step of the schedule has less coverage than the one before: callers lose their variant".into());
         }
-        let earlier = policy.experiments.iter().take(at);
-        if let Some(other) = earlier.filter(|other| alike(other, experiment)).next() {
+        let mut earlier = policy.experiments.iter().take(at);
+        if let Some(other) = earlier.find(|other| alike(other, experiment)) {
             let message = format!(
                 "has the seed of {}: who gets what in one gets it in the other",
                 other.name
