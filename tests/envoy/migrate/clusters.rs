@@ -35,7 +35,7 @@ fn two_proxies_share_the_policy_and_nothing_else() {
         gate.envoy.stat(&name) == Some(1)
     };
     assert!(runs(&one, "eu-1") && runs(&other, "eu-1"));
-    one.replace_policy(&remembering("eu-2").to_string());
+    one.replace_policy(remembering("eu-2"));
     until("the new revision", LONG, || runs(&one, "eu-2").then_some(()));
     assert!(
         !runs(&one, "eu-1") && runs(&other, "eu-1"),

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 const CLUSTER: &str = "outbound|8080||auth.platform.svc.cluster.local";
 
+/// Status, the service's request, the upstream's headers.
+type Seen = (u16, Option<String>, Option<Vec<Option<String>>>);
+
 struct Pair {
     lua: Gate,
     ours: Gate,
@@ -46,8 +49,8 @@ fn pair_with(change: impl Fn(&mut Value)) -> Pair {
 }
 
 impl Pair {
-    /// What client, service and upstream see of it: status, the service's request, the upstream's headers.
-    fn both(&self, request: &Request) -> [(u16, Option<String>, Option<Vec<Option<String>>>); 2] {
+    /// What client, service and upstream see of it, by Lua and by the policy.
+    fn both(&self, request: &Request) -> [Seen; 2] {
         [&self.lua, &self.ours].map(|gate| {
             self.ours.auth.clear();
             self.ours.upstream.clear();
