@@ -167,7 +167,7 @@ fn a_policy_is_told_by_its_number() {
     let mut host = gate();
     let number = |host: &Host| host.metric("meshgate_policy_generation").unwrap();
     let first = number(&host);
-    assert!(host.configure(&POLICY.replace("/public/**", "/open/**")));
+    assert!(host.configure(POLICY.replace("/public/**", "/open/**")));
     assert_ne!(number(&host), first, "the revision is the same");
     assert!(host.configure(POLICY));
     assert_eq!(number(&host), first);
