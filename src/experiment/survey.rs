@@ -257,7 +257,7 @@ fn grouped(count: u64) -> String {
 mod tests {
     use super::*;
 
-    /// Against tables of Wilson's interval at 99 %.
+    /// Of 0: z² / (n + z²); of a half: z √(n + z²) / 2 (n + z²) around it.
     #[test]
     fn wilson_as_computed_by_hand() {
         let near = |(low, high): (f64, f64), expected: (f64, f64)| {
@@ -267,7 +267,7 @@ mod tests {
             );
         };
         near(wilson(0, 100), (0.0, 0.0622));
-        near(wilson(50, 100), (0.3754, 0.6246));
+        near(wilson(50, 100), (0.3753, 0.6247));
         near(wilson(100, 100), (0.9378, 1.0));
         near(wilson(0, 0), (0.0, 1.0));
     }
