@@ -248,14 +248,17 @@ fn kubeconfig() -> Value {
 
 /// istio/values.yaml, and what a mesh without a cluster needs.
 fn mesh_config() -> Value {
-    let text = fs::read_to_string(format!("{ROOT}/istio/values.yaml")).expect("istio/values.yaml");
-    let mut mesh = parsed(&text)["meshConfig"].clone();
+    let mut mesh = values()["meshConfig"].clone();
     mesh["rootNamespace"] = json!("istio-system");
     mesh["trustDomain"] = json!("cluster.local");
     mesh["defaultConfig"]["discoveryAddress"] = json!(XDS);
     mesh["enablePrometheusMerge"] = json!(false);
     mesh["ingressControllerMode"] = json!("OFF");
     mesh
+}
+
+pub fn values() -> Value {
+    parsed(&fs::read_to_string(format!("{ROOT}/istio/values.yaml")).expect("istio/values.yaml"))
 }
 
 pub fn parsed(yaml: &str) -> Value {

@@ -1,5 +1,5 @@
 //! Istio's agent around an Envoy, as in a pod: configuration from istiod, certificates from files, modules fetched by it.
-use crate::kube::{Process, XDS, address, logged, run, tool};
+use crate::kube::{Process, XDS, address, logged, run, tool, values};
 use crate::support::tls::{Authority, Certificate};
 use crate::support::wait::try_until;
 use crate::support::{SHORT, get, h1, post};
@@ -50,7 +50,7 @@ impl Pod {
             "binaryPath": std::env::var("MESHGATE_ENVOY").expect("MESHGATE_ENVOY"),
             "configPath": home.join("etc/istio/proxy"),
             "proxyAdminPort": self.port, "statusPort": self.port + 1, "concurrency": 1,
-            "proxyStatsMatcher": {"inclusionRegexps": ["wasmcustom\\..*", "extension_config_discovery\\..*"]},
+            "proxyStatsMatcher": values()["meshConfig"]["defaultConfig"]["proxyStatsMatcher"],
         });
         // A mount space of its own: the agent keeps modules in one place for all, and
         // /var/run/meshgate is the volume that a pod has there.

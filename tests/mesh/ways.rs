@@ -3,7 +3,7 @@ use crate::kube::{address, apply, delete};
 use crate::proxy::Proxy;
 use crate::report::Report;
 use crate::support::{LONG, get, h1, until};
-use crate::world::{HOST, OUTBOUND, World, as_caller, asking};
+use crate::world::{GATEWAY, HOST, OUTBOUND, World, as_caller, asking};
 use serde_json::Value;
 
 #[derive(Clone, Copy)]
@@ -39,16 +39,15 @@ fn filters_of(rendered: &str) -> String {
     parts.filter(ours).collect::<Vec<_>>().join("\n---\n")
 }
 
-/// Waits until the gateway answers as the policy says.
-fn live(what: &str) {
-    until(what, LONG, || {
+/// Waits until the gateway answers as the policy says, and the sidecar takes its word away. Connections of before go on
+/// with the listener of before, so that one request says little.
+fn live(world: &World) {
+    let passed = || {
         let request = as_caller("/orders/live", "probe..a.1");
-        let fine = |r: crate::support::Response| (r.status == 200).then_some(());
-        h1(address(crate::world::GATEWAY))
-            .try_send(&request)
-            .ok()
-            .and_then(fine)
-    });
+        let response = h1(address(GATEWAY)).try_send(&request).ok()?;
+        (response.status == 200 && !world.app.received().last()?.has("x-identity")).then_some(())
+    };
+    until("both gates", LONG, || (0..10).all(|_| passed().is_some()).then_some(()));
 }
 
 fn position(filters: &[String], part: &str) -> usize {
@@ -81,7 +80,7 @@ pub fn checks(report: &mut Report, world: &World, way: Way) {
     let rendered = way.rendered(world);
     check("kubectl installs it, and the first request passes", &|| {
         apply(&rendered);
-        live("the gateway's first answer");
+        live(world);
         until("the sidecar", LONG, || world.sidecar.ready().then_some(()));
     });
     check(
