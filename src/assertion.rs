@@ -26,6 +26,9 @@ pub const TYPE: &str = "meshgate+jwt";
 /// How long others may keep the key set: a key is published this long before it signs.
 pub const JWKS_MAX_AGE_S: u32 = 300;
 
+/// An experiment and the variant that this request gets.
+pub type Chosen<'a> = (&'a str, &'a str);
+
 /// Why a caller who is known cannot be told to the next gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsigned {
@@ -92,19 +95,22 @@ impl Assertions {
         jwks(&self.keys)
     }
 
+    /// `variants`: with those of an earlier gate, in place of the principal's own.
+    ///
     /// One that was made before serves until half of its life is over, so that whoever reads it has the other half.
     pub fn about(
         &mut self,
         principal: &Principal,
+        variants: &[Chosen],
         audience: &str,
         seed: Seed,
         now: UnixTime,
     ) -> Result<Arc<str>, Unsigned> {
-        let key = made::key(principal, audience, seed);
+        let key = made::key(principal, variants, audience, seed);
         if let Some(token) = self.made.find(&key, now) {
             return Ok(token);
         }
-        let token: Arc<str> = self.sign(principal, audience, now)?.into();
+        let token: Arc<str> = self.sign(principal, variants, audience, now)?.into();
         self.made.keep(key, token.clone(), now, self.ttl_s);
         Ok(token)
     }
@@ -113,9 +119,15 @@ impl Assertions {
         self.made.len()
     }
 
-    fn sign(&self, principal: &Principal, audience: &str, now: UnixTime) -> Result<String, Unsigned> {
+    fn sign(
+        &self,
+        principal: &Principal,
+        variants: &[Chosen],
+        audience: &str,
+        now: UnixTime,
+    ) -> Result<String, Unsigned> {
         let key = self.keys.first().ok_or(Unsigned::Failed)?;
-        let claims = claims::write(&self.issuer, audience, principal, now.as_secs(), self.ttl_s);
+        let claims = claims::write(&self.issuer, audience, (principal, variants), now.as_secs(), self.ttl_s);
         let mut token = URL_SAFE_NO_PAD.encode(key.header());
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);

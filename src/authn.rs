@@ -24,6 +24,8 @@ pub struct Principal {
     pub scopes: Vec<String>,
     /// Each name once.
     pub claims: Vec<(String, Claim)>,
+    /// What an earlier gate chose, by experiment: an assertion alone says it.
+    pub variants: Vec<(String, String)>,
 }
 
 /// A value that an authenticator vouches for; numbers and booleans as their text.
@@ -69,6 +71,7 @@ impl Principal {
             groups: vec![],
             scopes: vec![],
             claims: vec![],
+            variants: vec![],
         }
     }
 

@@ -3,9 +3,11 @@
 
 mod call;
 mod debug;
+mod experiments;
 mod forget;
 mod jwks;
 mod look;
+mod on_response;
 mod rate;
 mod shadow;
 mod sign_in;
@@ -16,7 +18,8 @@ mod why;
 
 pub use call::{Call, Heard};
 pub use debug::told;
-pub use step::{Ask, Forward, OnResponse, Record, Refresh, Refuse, Step, Used, request_id};
+pub use on_response::ResponseEdits;
+pub use step::{Ask, Forward, OfVariants, OnResponse, Record, Refresh, Refuse, Step, Used, request_id};
 #[cfg(feature = "cli")]
 pub use why::{NotAsked, Said, on_request_of, said};
 
@@ -26,6 +29,7 @@ use crate::authn::{Caller, CredentialFault, Finding, WhyNobody, credential};
 use crate::authz::{self, Facts, Permit};
 use crate::cache::{Found, Key, Remembered, SharedStore};
 use crate::denial::{Denial, Outcome};
+use crate::experiment::Assigned;
 use crate::header::{Edits, Field, Headers};
 use crate::memory::{Memory, Order};
 use crate::policy::{Action, Anonymous, Authenticator, Callout, Gate, OnFailure, Policy, Rule};
@@ -86,6 +90,9 @@ fn walk(
         ends,
         arrived: around.now,
         credential: Presented::default(),
+        assigned: Vec::new(),
+        drawn: None,
+        of_variants: OfVariants::default(),
     };
     let Some(rule) = way.rule.clone() else {
         return match way.check_path(Default::default()) {
@@ -93,6 +100,7 @@ fn walk(
             Err(fault) => way.refuse(fault, None, connection),
         };
     };
+    way.draw_unit(around);
     if let Err(fault) = way.check_path(rule.paths_raw) {
         return way.refuse(fault, None, connection);
     }
@@ -134,6 +142,11 @@ struct Way {
     ends: bool,
     arrived: UnixTime,
     credential: Presented,
+    /// Where the caller stands in each experiment of the rule.
+    assigned: Vec<Assigned>,
+    /// A unit for whoever has none.
+    drawn: Option<String>,
+    of_variants: OfVariants,
 }
 
 /// A request whose caller a service is being asked about. Consumed by the answer.
@@ -230,7 +243,12 @@ impl Way {
     /// Goes on without anybody being asked who calls.
     fn pass(mut self, permit: Permit, outcome: Outcome, met: Met, around: &mut Around) -> Step {
         match self.rate(met, None, around) {
-            Ok(()) => self.carry(permit, outcome, None, around),
+            Ok(()) => {
+                if met != Met::OfPreflights {
+                    self.experiment(None, around);
+                }
+                self.carry(permit, outcome, None, around)
+            }
             Err(limited) => self.refuse(limited, None, around.connection),
         }
     }
@@ -428,6 +446,7 @@ impl Way {
             Err(denial) => return self.refuse(denial, Some(caller), connection),
         }
         self.accept(accepted);
+        self.experiment(caller.principal(), around);
         if let Some(principal) = caller.principal()
             && let Err(denial) = self.tell(gate, principal, accepted, around)
         {
@@ -442,15 +461,15 @@ impl Way {
     }
 
     /// On to the upstream, as the rule says how.
-    fn carry(mut self, permit: Permit, outcome: Outcome, caller: Option<Caller>, around: &Around) -> Step {
+    fn carry(mut self, permit: Permit, outcome: Outcome, caller: Option<Caller>, around: &mut Around) -> Step {
         let Some(upstream) = self.rule.as_ref().and_then(|rule| rule.upstream.clone()) else {
-            return self.forward(permit, outcome, caller, around.connection);
+            return self.forward(permit, outcome, caller, around);
         };
         let known = caller.as_ref().is_some_and(|caller| caller.principal().is_some());
         let times = (self.arrived, around.now);
         match upstream::carry(&upstream, &self.request, known, times, &mut self.edits) {
             Ok(carried) => {
-                let step = self.forward(permit, outcome, caller, around.connection);
+                let step = self.forward(permit, outcome, caller, around);
                 step.on_record(|record| record.carried = carried)
             }
             Err(time_up) => self.refuse(Denial::TimeUp(time_up), caller, around.connection),

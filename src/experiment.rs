@@ -2,11 +2,13 @@
 //! a service that asks an experiment SDK: nothing goes in but the unit, the policy and the time.
 
 mod assign;
+mod assigned;
 mod hash;
 #[cfg(feature = "cli")]
 pub mod survey;
 
 pub use assign::{Bucket, cumulative};
+pub use assigned::{Assigned, By, Exposure, Hashed, Stands, Why, told};
 pub use hash::Hash;
 
 use crate::authn::ClaimPath;

@@ -14,13 +14,14 @@ mod mask;
 mod reply;
 mod show;
 mod text;
+mod variants;
 mod why;
 mod world;
 
 pub use asked::{Asked, From};
 pub use caller::Known;
 pub use explanation::{
-    Answered, Caller, Decider, Earlier, Explanation, Looked, Passed, Question, Shadow, Upstream, Verdict,
+    Answered, Caller, Decider, Earlier, Explanation, InExperiment, Looked, Passed, Question, Shadow, Upstream, Verdict,
 };
 pub use json::json;
 pub use mask::MASKED;

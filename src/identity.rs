@@ -170,6 +170,7 @@ mod tests {
                 ("empty".to_owned(), Claim::Scalar(String::new())),
             ]
             .into(),
+            variants: vec![],
         }
     }
 

@@ -1,6 +1,7 @@
 //! What one VM keeps from one request to the next: answers, failures, and what is to be forgotten.
 //! It belongs to one policy: a new one starts with nothing.
 
+mod exposures;
 mod orders;
 mod ring;
 mod tokens;
@@ -9,20 +10,24 @@ pub use orders::{MAX_ORDERS_KEPT, News, Order, epoch_header};
 pub use ring::{Ring, Stamp};
 pub use tokens::Tokens;
 
-use crate::assertion::{Assertions, Unsigned};
+use crate::assertion::{Assertions, Chosen, Unsigned};
 use crate::authn::Principal;
 use crate::authn::api_key::ApiKeys;
 use crate::authn::jwt::TokenId;
 use crate::authn::keys::KeySet;
 use crate::breaker::{Breaker, Leave};
 use crate::cache::{
-    Asked, CredentialTag, Digest, DigestHasher, Found, Generation, Key, Life, Remembered, Seal, Seed, Shared,
-    SharedEntry, SharedStore, Store,
+    Asked, CredentialTag, Digest, DigestHasher, Found, Generation, Key, KeyHasher, Life, Remembered, Seal, Seed,
+    Shared, SharedEntry, SharedStore, Store,
 };
 use crate::config::Secrets;
+use crate::experiment::{Assigned, Exposure};
 use crate::policy::Policy;
 use crate::rate_limit::Buckets;
 use crate::time::UnixTime;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use exposures::Exposures;
 use orders::Orders;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +49,9 @@ pub struct Memory {
     /// None under a policy that has none; else nobody can be told to the next gate.
     assertions: Option<Assertions>,
     buckets: Buckets,
+    exposures: Exposures,
+    /// Random units that were drawn.
+    drawn: u64,
 }
 
 /// Where one question's answer stands for all workers, and what was known as it was asked.
@@ -104,6 +112,8 @@ impl Memory {
             since_ms: 0,
             assertions: None,
             buckets: Buckets::default(),
+            exposures: Exposures::default(),
+            drawn: 0,
         }
     }
 
@@ -143,13 +153,60 @@ impl Memory {
     }
 
     /// What the next gate is told of the caller.
-    pub fn assertion(&mut self, principal: &Principal, audience: &str, now: UnixTime) -> Result<Arc<str>, Unsigned> {
+    pub fn assertion(
+        &mut self,
+        principal: &Principal,
+        variants: &[Chosen],
+        audience: &str,
+        now: UnixTime,
+    ) -> Result<Arc<str>, Unsigned> {
         let assertions = self.assertions.as_mut().ok_or(Unsigned::Failed)?;
-        assertions.about(principal, audience, self.seed, now)
+        assertions.about(principal, variants, audience, self.seed, now)
     }
 
     pub fn jwks(&self) -> Option<String> {
         self.assertions.as_ref().map(Assertions::jwks)
+    }
+
+    /// Whether `exposure` is the first of its kind in the window, whichever worker tells it.
+    pub fn first_exposure(
+        &mut self,
+        exposure: &Exposure,
+        cluster: &str,
+        store: &dyn SharedStore,
+        now: UnixTime,
+    ) -> bool {
+        let key = exposure.key(cluster, self.buckets.seed());
+        let window = exposure.window();
+        self.exposures.first(key.halves(), &|| key, window, store, now)
+    }
+
+    /// The same of a variant, cheaper where this worker knows it: `unit` is hashed once for all experiments.
+    pub fn first_assigned(&mut self, assigned: &Assigned, unit: Key, store: &dyn SharedStore, now: UnixTime) -> bool {
+        let (a, b) = unit.halves();
+        let which = assigned.number();
+        let seed = self.buckets.seed();
+        let key = || assigned.key(seed);
+        let window = assigned.experiment.exposure_window;
+        self.exposures
+            .first((a ^ which, b.wrapping_add(which)), &key, window, store, now)
+    }
+
+    /// What one unit is known by here.
+    pub fn unit_key(&self, unit: &[u8]) -> Key {
+        let mut hasher = KeyHasher::new(self.seed);
+        hasher.part(unit);
+        hasher.finish()
+    }
+
+    /// A unit for somebody who has none. Nobody but this VM knows the key that they are drawn by.
+    pub fn draw_unit(&mut self) -> String {
+        self.drawn = self.drawn.wrapping_add(1);
+        let mut hasher = KeyHasher::new(self.seed);
+        hasher.part(b"unit");
+        hasher.part(&self.drawn.to_le_bytes());
+        let (a, b) = hasher.finish().halves();
+        URL_SAFE_NO_PAD.encode([a.to_be_bytes(), b.to_be_bytes()].concat())
     }
 
     pub fn seed(&self) -> Seed {

@@ -76,6 +76,8 @@ pub struct AccessFields {
     pub outcome: bool,
     pub cause: bool,
     pub subject: bool,
+    /// `meshgate_variant`: what the request gets of each experiment.
+    pub variant: bool,
     /// Whose word the decision went by.
     pub answer: bool,
     /// How long it took, in milliseconds.

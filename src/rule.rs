@@ -113,8 +113,8 @@ impl Match {
         self.methods.iter().any(|method| method == "CONNECT")
     }
 
-    /// Whether host and path fit, too: for `not`, which the index does not hold.
-    fn holds(&self, request: &Request, connection: &dyn Connection) -> bool {
+    /// Whether host and path fit, too: for `not` and audiences, which the index does not hold.
+    pub(crate) fn holds(&self, request: &Request, connection: &dyn Connection) -> bool {
         let path_fits = |pattern: &PathPattern| request.path.as_ref().is_some_and(|path| pattern.matches(path));
         (self.hosts.is_empty() || self.hosts.iter().any(|host| host.matches(request.host.name())))
             && (self.paths.is_empty() || self.paths.iter().any(path_fits))

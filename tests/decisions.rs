@@ -10,6 +10,10 @@ mod callers;
 mod credentials;
 #[path = "decisions/debug.rs"]
 mod debug;
+#[path = "decisions/experiments.rs"]
+mod experiments;
+#[path = "decisions/exposures.rs"]
+mod exposures;
 #[path = "decisions/forms.rs"]
 mod forms;
 #[path = "decisions/identity.rs"]

@@ -20,6 +20,8 @@ mod carried;
 mod credentials;
 #[path = "filter/debug.rs"]
 mod debug;
+#[path = "filter/experiments.rs"]
+mod experiments;
 #[path = "filter/failing_host.rs"]
 mod failing_host;
 #[path = "filter/hostile.rs"]

@@ -16,6 +16,7 @@ mod world;
 
 use headers::HeaderMap;
 use hostile::Random;
+use serde_json::json;
 use std::time::Instant;
 use vm::{Vm, parsed, shipped};
 use wasmi::{Error, Module};
@@ -120,8 +121,81 @@ fn what_a_request_costs() {
     assert!(public < MOST_PUBLIC && authenticated < MOST_AUTHENTICATED);
 }
 
+/// A caller whom the module knows, under as many experiments, and none of the rule's own.
+#[test]
+fn what_experiments_cost() {
+    let module = parsed(&shipped());
+    let cost = |defined: usize, named: usize| {
+        let experiments: serde_json::Map<String, serde_json::Value> = (0..defined)
+            .map(|n| {
+                let variants = [("control", "50%"), ("blue", "50%")];
+                let variants = variants.map(|(name, weight)| json!({"name": name, "weight": weight}));
+                let experiment = json!({"unit": ["subject"], "header": format!("x-variant-{n}"), "variants": variants});
+                (format!("experiment-{n}"), experiment)
+            })
+            .collect();
+        let names: Vec<&String> = experiments.keys().take(named).collect();
+        let rest = json!({"name": "rest", "match": {"paths": ["/rest"]}, "authenticate": ["partner"]});
+        let mut rules = [rest.clone(), rest];
+        rules[0]["name"] = json!("orders");
+        rules[0]["match"]["paths"] = json!(["/orders/**"]);
+        rules[0]["experiments"] = json!(names);
+        let policy = json!({
+            "version": 1,
+            "authenticators": {"partner": {"api_key": {"from": [{"header": "x-api-key"}], "keys": {"inline": [
+                {"id": "one", "sha256": "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b", "subject": "acme"},
+            ]}}}},
+            "identity": {"headers": {"x-user-id": "{subject}", "x-by": "{authenticator}"}},
+            "experiments": experiments,
+            "rules": rules,
+        });
+        let mut vm = Vm::start(&module, 1).unwrap();
+        vm.world().log_level = 3;
+        assert!(
+            vm.configure(policy.to_string().as_bytes()).unwrap(),
+            "{:?}",
+            vm.world().logs
+        );
+        let request = |vm: &mut Vm| {
+            let headers = [
+                (":method", "GET"),
+                (":scheme", "https"),
+                (":authority", "shop.example.com"),
+                (":path", "/orders/4711/items?page=2"),
+                ("x-api-key", "1"),
+                ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"),
+                ("accept", "application/json"),
+                ("x-request-id", "5a4f2f6e-3f5b-4a58-9ac5-7d2ed4f2f6a1"),
+                ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+                ("x-forwarded-for", "192.0.2.1"),
+                ("x-forwarded-proto", "https"),
+            ];
+            let id = vm.request(HeaderMap::of(&headers), true).unwrap();
+            let stream = &vm.world().streams[&id];
+            assert_eq!((stream.replied, stream.paused), (None, false));
+            let variants = stream
+                .request
+                .pairs()
+                .iter()
+                .filter(|(name, _)| name.starts_with("x-variant-"));
+            assert_eq!(variants.count(), named);
+            vm.done(id).unwrap();
+        };
+        request(&mut vm);
+        request(&mut vm);
+        vm.total = 0;
+        (0..100).for_each(|_| request(&mut vm));
+        vm.total / 100
+    };
+    let (none, five, others) = (cost(0, 0), cost(5, 5), cost(200, 0));
+    println!("instructions: {none} without experiments, {five} with five, {others} with 200 of other rules");
+    assert!((five - none) / 5 < MOST_OF_AN_EXPERIMENT && others * 20 < none * 21);
+}
+
 /// Twice what it took when this was written: room for features, not for a loop in a loop.
 const MOST_PUBLIC: u64 = 550_000;
+/// Of a caller whose exposure was told.
+const MOST_OF_AN_EXPERIMENT: u64 = 35_000;
 const MOST_AUTHENTICATED: u64 = 1_900_000;
 
 #[test]

@@ -55,6 +55,25 @@ pub fn remembering() -> Value {
     policy
 }
 
+/// Answers are remembered; the rule names the first of all experiments.
+pub fn experimenting(defined: usize, named: usize) -> Value {
+    let mut policy = remembering();
+    let name = |n: usize| format!("experiment-{n}");
+    for n in 0..defined {
+        policy["experiments"][name(n)] = json!({
+            "unit": ["subject"],
+            "header": format!("x-variant-{n}"),
+            "variants": [{"name": "control", "weight": "50%"}, {"name": "blue", "weight": "50%"}],
+        });
+    }
+    let named: Vec<String> = (0..named).map(name).collect();
+    let rules = policy["rules"].as_array_mut().expect("rules");
+    for rule in rules.iter_mut().filter(|rule| rule["name"] == "orders") {
+        rule["experiments"] = json!(named);
+    }
+    policy
+}
+
 /// Ten rules; tokens of one issuer. The upstream is told nothing, as Envoy's own filter tells it nothing.
 pub fn verifying(jwks: Value, remembered: usize) -> Value {
     let mut policy = with_rules(10);

@@ -128,6 +128,22 @@ pub fn all() -> Vec<Variant> {
             "user=alice auth=",
         )
         .limit(NATIVE, 0.20),
+        Variant::new(
+            "experiments-5",
+            "Meshgate, remembered, 5 experiments",
+            experimenting(5, 5),
+            ask,
+            "user=alice auth=",
+        )
+        .limit("remembered", 1.4),
+        Variant::new(
+            "experiments-200",
+            "Meshgate, remembered, 200 experiments of other rules",
+            experimenting(200, 0),
+            ask,
+            "user=alice auth=",
+        )
+        .limit("remembered", 1.05),
         Variant::new("whole", "Meshgate, whole policy", whole(), ask, "user=alice auth=").limit(NATIVE, 0.30),
         Variant::new(
             "jwt-first",
@@ -311,6 +327,13 @@ fn meshgate(rules: usize) -> Filter {
 fn remembering() -> Filter {
     Filter::Meshgate {
         policy: policies::remembering(),
+        module: None,
+    }
+}
+
+fn experimenting(defined: usize, named: usize) -> Filter {
+    Filter::Meshgate {
+        policy: policies::experimenting(defined, named),
         module: None,
     }
 }

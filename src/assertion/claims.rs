@@ -1,9 +1,16 @@
 //! What an assertion says. The next gate reads it back into the same principal.
 
+use super::Chosen;
 use crate::authn::{Claim, Principal};
 use crate::json::push_string;
 
-pub fn write(issuer: &str, audience: &str, principal: &Principal, now_s: u64, ttl_s: u64) -> String {
+pub fn write(
+    issuer: &str,
+    audience: &str,
+    (principal, variants): (&Principal, &[Chosen]),
+    now_s: u64,
+    ttl_s: u64,
+) -> String {
     let mut out = String::with_capacity(512);
     out.push_str("{\"iss\":");
     push_string(&mut out, issuer);
@@ -20,7 +27,13 @@ pub fn write(issuer: &str, audience: &str, principal: &Principal, now_s: u64, tt
     push_scopes(&mut out, &principal.scopes);
     out.push_str(",\"claims\":");
     push_object(&mut out, principal.claims.iter().map(|(name, claim)| (name, claim)));
-    out.push('}');
+    for (at, (experiment, variant)) in variants.iter().enumerate() {
+        out.push_str(if at == 0 { ",\"variants\":{" } else { "," });
+        push_string(&mut out, experiment);
+        out.push(':');
+        push_string(&mut out, variant);
+    }
+    out.push_str(if variants.is_empty() { "}" } else { "}}" });
     out
 }
 

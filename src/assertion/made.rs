@@ -1,5 +1,6 @@
 //! Assertions that were made before: a signature costs as much as fifty requests, or a thousand.
 
+use super::Chosen;
 use crate::authn::{Claim, Principal};
 use crate::cache::{Key, KeyHasher, Seed};
 use crate::time::UnixTime;
@@ -71,7 +72,7 @@ impl Weighter<Key, Entry> for Weight {
 }
 
 /// Of all that an assertion says but its times: two callers who differ in anything share none.
-pub fn key(principal: &Principal, audience: &str, seed: Seed) -> Key {
+pub fn key(principal: &Principal, told: &[Chosen], audience: &str, seed: Seed) -> Key {
     // Taken apart, so that a new part of a principal cannot be forgotten here.
     let Principal {
         authenticator,
@@ -79,6 +80,8 @@ pub fn key(principal: &Principal, audience: &str, seed: Seed) -> Key {
         groups,
         scopes,
         claims,
+        // What is told of them stands in `told`.
+        variants: _,
     } = principal;
     let mut hasher = KeyHasher::new(seed);
     hasher.part(audience.as_bytes());
@@ -90,6 +93,11 @@ pub fn key(principal: &Principal, audience: &str, seed: Seed) -> Key {
     for (name, claim) in claims {
         hasher.part(name.as_bytes());
         self::claim(&mut hasher, claim);
+    }
+    count(&mut hasher, told.len());
+    for (experiment, variant) in told {
+        hasher.part(experiment.as_bytes());
+        hasher.part(variant.as_bytes());
     }
     hasher.finish()
 }

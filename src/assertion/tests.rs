@@ -72,11 +72,14 @@ fn principal() -> Principal {
             ("roles".into(), Claim::List(texts(&["x", "y"]))),
             ("more".into(), Claim::Object([member].into())),
         ],
+        variants: vec![],
     }
 }
 
 fn about(assertions: &mut Assertions, principal: &Principal, now: UnixTime) -> Arc<str> {
-    assertions.about(principal, "mesh", SEED, now).expect("an assertion")
+    assertions
+        .about(principal, &[], "mesh", SEED, now)
+        .expect("an assertion")
 }
 
 /// Header and claims, where another library finds the signature to be of the set's key of that name.
@@ -215,11 +218,23 @@ fn whoever_differs_in_anything_shares_none() {
     for principal in &all {
         tokens.insert(about(&mut assertions, principal, NOW));
     }
-    tokens.insert(assertions.about(&all[0], "elsewhere", SEED, NOW).expect("an assertion"));
+    tokens.insert(
+        assertions
+            .about(&all[0], &[], "elsewhere", SEED, NOW)
+            .expect("an assertion"),
+    );
     assert_eq!((tokens.len(), assertions.made()), (all.len() + 1, all.len() + 1));
-    let keys: std::collections::HashSet<_> = all.iter().map(|principal| made::key(principal, "mesh", SEED)).collect();
+    let keys: std::collections::HashSet<_> = all
+        .iter()
+        .map(|principal| made::key(principal, &[], "mesh", SEED))
+        .collect();
     assert_eq!(keys.len(), all.len());
-    assert_ne!(made::key(&all[0], "mesh", SEED), made::key(&all[0], "mesh", Seed(1, 3)));
+    let blue = made::key(&all[0], &[("checkout", "blue")], "mesh", SEED);
+    assert!(!keys.contains(&blue), "of another variant");
+    assert_ne!(
+        made::key(&all[0], &[], "mesh", SEED),
+        made::key(&all[0], &[], "mesh", Seed(1, 3))
+    );
 }
 
 #[test]
@@ -361,13 +376,13 @@ fn what_no_gate_would_read_is_refused() {
         groups: vec!["g".repeat(1000); 13],
         ..principal()
     };
-    assert_eq!(assertions.about(&many, "mesh", SEED, NOW), Err(Unsigned::TooLong));
+    assert_eq!(assertions.about(&many, &[], "mesh", SEED, NOW), Err(Unsigned::TooLong));
     let fewer = Principal {
         groups: vec!["g".repeat(1000); 11],
         ..principal()
     };
-    assert!(assertions.about(&fewer, "mesh", SEED, NOW).is_ok());
-    let none = Assertions::new(&policy(Algorithm::ES256, &[]), vec![]).about(&fewer, "mesh", SEED, NOW);
+    assert!(assertions.about(&fewer, &[], "mesh", SEED, NOW).is_ok());
+    let none = Assertions::new(&policy(Algorithm::ES256, &[]), vec![]).about(&fewer, &[], "mesh", SEED, NOW);
     assert_eq!(none, Err(Unsigned::Failed));
 }
 
@@ -381,7 +396,7 @@ fn what_is_kept_is_bounded() {
                 subject: n.to_string(),
                 ..Principal::nobody()
             };
-            made.keep(made::key(&principal, "mesh", SEED), token.clone(), NOW, 60);
+            made.keep(made::key(&principal, &[], "mesh", SEED), token.clone(), NOW, 60);
         }
         assert!(made.len() <= most && made.len() * 2 > most, "{}", made.len());
     }

@@ -161,6 +161,7 @@ pub fn find(
             groups: key.groups.clone(),
             scopes: key.scopes.clone(),
             claims: key.claims.clone(),
+            variants: vec![],
         }),
         credential_id,
     })

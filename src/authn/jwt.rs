@@ -70,6 +70,8 @@ pub struct ClaimSource {
     pub claims: Vec<(String, ClaimPath)>,
     /// An object of which each member is a claim of its own, besides.
     pub members_of: Option<ClaimPath>,
+    /// An object: the variant of each experiment that an earlier gate chose.
+    pub variants: Option<ClaimPath>,
 }
 
 impl ClaimSource {
@@ -81,6 +83,7 @@ impl ClaimSource {
             scopes: None,
             claims: vec![],
             members_of: None,
+            variants: None,
         }
     }
 }

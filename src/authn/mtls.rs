@@ -21,6 +21,7 @@ pub fn find(name: &Arc<str>, mtls: &Mtls, connection: &dyn Connection) -> Findin
             groups: vec![],
             scopes: vec![],
             claims: vec![],
+            variants: vec![],
         }),
         credential_id: None,
     }

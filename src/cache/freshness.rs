@@ -70,6 +70,26 @@ impl NotRemembered {
     }
 }
 
+/// Whether a cache that serves many callers may keep a response. In doubt it may; what is stale at once is asked for anew.
+pub fn may_be_shared(headers: &Headers) -> bool {
+    let (mut may, mut says_age) = (false, false);
+    for directive in elements(headers, "cache-control") {
+        let mut parts = directive.splitn(2, |b| *b == b'=');
+        match (parts.next().unwrap_or_default().trim_ascii(), parts.next()) {
+            (b"private" | b"no-store", None) => return false,
+            (b"public", _) => may = true,
+            (b"max-age" | b"s-maxage", age) => {
+                says_age = true;
+                may |= age.and_then(seconds) != Some(0);
+            }
+            _ => {}
+        }
+    }
+    // `Expires: 0` and the like are long over.
+    let expires = headers.first("expires").and_then(http_date);
+    may || !says_age && expires.is_some_and(|expires| date(headers).is_none_or(|date| expires > date))
+}
+
 #[derive(Default)]
 struct CacheControl {
     no_store: bool,

@@ -311,6 +311,7 @@ mod tests {
                 ("tenant".into(), Claim::Scalar("acme".into())),
                 ("roles".into(), Claim::List(vec!["a".into(), "b".into()])),
             ],
+            variants: vec![],
         };
         let accepted = Accepted {
             set: vec![pair("x-auth-plan", b"gold"), pair("x-auth-plan", b"\xff")],

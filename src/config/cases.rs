@@ -48,8 +48,9 @@ const EXPECT: Known = Known {
         "subject",
         "upstream",
         "response",
+        "variant",
     ],
-    later: &["variant"],
+    later: &[],
 };
 /// Each is decided about by itself; this many take a few seconds.
 const MOST: usize = 100_000;
@@ -177,6 +178,7 @@ fn caller(sink: &Sink, node: &Node) -> Checked<Principal> {
         groups: groups?.unwrap_or_default(),
         scopes: scopes?.unwrap_or_default(),
         claims: claims?.unwrap_or_default(),
+        variants: vec![],
     })
 }
 
@@ -230,6 +232,10 @@ fn expect(sink: &Sink, node: &Node) -> Checked<Expect> {
     let status = fields.optional("status", |node| sink.whole(node, 100..=599));
     let upstream = fields.optional("upstream", |node| headers(sink, node, text_or_nothing));
     let response = fields.optional("response", |node| headers(sink, node, text_or_nothing));
+    let variant = fields.optional("variant", |node| {
+        let entries = sink.entries(node)?.iter();
+        all(entries.map(|entry| Ok((entry.key.clone(), text_of(sink, &entry.node)?))))
+    });
     let (rule, cause, authenticator, subject) = (text("rule"), text("cause"), text("authenticator"), text("subject"));
     Ok(Expect {
         outcome: outcome?,
@@ -240,6 +246,7 @@ fn expect(sink: &Sink, node: &Node) -> Checked<Expect> {
         subject: subject?,
         upstream: upstream?.unwrap_or_default(),
         response: response?.unwrap_or_default(),
+        variant: variant?.unwrap_or_default(),
     })
 }
 

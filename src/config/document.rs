@@ -222,7 +222,7 @@ fn log(sink: &Sink, node: &Node) -> Checked<Log> {
     let query = fields.optional("query", |node| {
         sink.distinct(node, |item| sink.text(item).map(str::to_owned))
     });
-    let words = ["rule", "outcome", "cause", "subject", "answer", "duration"].map(|word| (word, word));
+    let words = ["rule", "outcome", "cause", "subject", "variant", "answer", "duration"].map(|word| (word, word));
     let access = fields.optional("access", |node| sink.distinct(node, |item| sink.word(item, &words)));
     let (query, access) = (query?.unwrap_or_default(), access?.unwrap_or_default());
     Ok(Log {
@@ -232,6 +232,7 @@ fn log(sink: &Sink, node: &Node) -> Checked<Log> {
             outcome: access.contains(&"outcome"),
             cause: access.contains(&"cause"),
             subject: access.contains(&"subject"),
+            variant: access.contains(&"variant"),
             answer: access.contains(&"answer"),
             duration: access.contains(&"duration"),
         },

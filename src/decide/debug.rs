@@ -1,6 +1,7 @@
 //! What a caller whom `debug` names is told of the decision.
 
 use super::{Record, Used};
+use crate::experiment;
 use crate::header::Field;
 use crate::policy::Policy;
 
@@ -12,12 +13,14 @@ pub fn told(policy: &Policy, record: &Record) -> Option<Field> {
         Used::Nothing => "",
         used => used.word(),
     };
+    let variants = experiment::told(&record.variants);
     let parts = [
         ("rule=", record.rule.as_ref().map_or("none", |rule| &rule.name)),
         ("; outcome=", record.outcome.word()),
         ("; cause=", &record.cause),
         ("; authenticator=", record.authenticator.as_deref().unwrap_or_default()),
         ("; answer=", answer),
+        ("; variants=", &variants),
     ];
     let mut value = Vec::new();
     for (name, text) in parts.into_iter().filter(|(_, text)| !text.is_empty()) {

@@ -1,10 +1,11 @@
 //! What the proxy is to do, and what is said of it.
 
-use super::{Awaiting, Call, Way, shadow, sign_in};
+use super::{Around, Awaiting, Call, Way, shadow, sign_in};
 use crate::authn::callout::{CalloutFailure, Question};
 use crate::authn::{Caller, Principal, WhyNobody};
 use crate::authz::{self, Facts, Permit};
 use crate::denial::{Denial, Outcome, Reply, Style};
+use crate::experiment::{Assigned, Exposure};
 use crate::header::{Edits, Field, Headers};
 use crate::memory::Order;
 use crate::policy::{Policy, Rule};
@@ -12,6 +13,7 @@ use crate::request::{self, Connection};
 use crate::upstream::Carried;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One input gives one step.
 #[derive(Debug)]
@@ -63,6 +65,8 @@ pub struct Forward {
     pub on_response: OnResponse,
     pub record: Record,
     pub refresh: Option<Box<Refresh>>,
+    /// To be told once the request goes on.
+    pub exposures: Vec<Exposure>,
 }
 
 /// What is done when the response comes, or the client leaves before.
@@ -74,6 +78,59 @@ pub struct OnResponse {
     pub forget: Vec<Order>,
     /// In place of what the upstream says under this name: [`super::told`].
     pub told: Option<Field>,
+    /// None: nothing.
+    pub variants: Option<Box<OfVariants>>,
+}
+
+/// What experiments do to the response.
+#[derive(Debug, Default)]
+pub struct OfVariants {
+    /// In place of what the upstream says under these names.
+    pub set: Vec<Field>,
+    /// Names for `Vary`, each once.
+    pub vary: Vec<Cow<'static, str>>,
+    pub cookies: Vec<SetCookie>,
+    /// Told with the cluster that the route chose.
+    pub by_route: Vec<Exposure>,
+}
+
+impl OfVariants {
+    fn boxed(self) -> Option<Box<Self>> {
+        // Taken apart, so that a new part cannot be forgotten here.
+        let Self {
+            set,
+            vary,
+            cookies,
+            by_route,
+        } = &self;
+        let nothing = set.is_empty() && vary.is_empty() && cookies.is_empty() && by_route.is_empty();
+        (!nothing).then(|| self.into())
+    }
+}
+
+/// A unit that was drawn, for the caller to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetCookie {
+    pub name: String,
+    pub value: String,
+    pub max_age: Duration,
+    /// Also where a shared cache may give it to others.
+    pub on_cacheable: bool,
+}
+
+impl SetCookie {
+    pub fn field(&self) -> Field {
+        let age = self.max_age.as_secs().to_string();
+        let parts = [
+            &*self.name,
+            "=",
+            &self.value,
+            "; Path=/; Max-Age=",
+            &age,
+            "; Secure; HttpOnly; SameSite=Lax",
+        ];
+        (b"set-cookie".to_vec(), parts.concat().into_bytes())
+    }
 }
 
 /// The filter answers itself: a refusal, or an operator's request.
@@ -159,6 +216,8 @@ pub struct Record {
     /// Whether this caller is one whom `debug` tells how the decision came about.
     pub is_told: bool,
     pub carried: Carried,
+    /// Of a request that goes on, what it gets of each experiment.
+    pub variants: Vec<Assigned>,
     /// False under `mode: observe`: this is what would have been done.
     pub enforced: bool,
 }
@@ -196,6 +255,7 @@ impl Forward {
             on_response: OnResponse::default(),
             record,
             refresh: None,
+            exposures: Vec::new(),
         }))
     }
 }
@@ -212,21 +272,26 @@ impl Refuse {
 
 impl Way {
     pub(super) fn forward(
-        self,
+        mut self,
         permit: Permit,
         outcome: Outcome,
         caller: Option<Caller>,
-        connection: &dyn Connection,
+        around: &mut Around,
     ) -> Step {
-        let record = self.record(outcome, "".into(), caller.as_ref(), connection);
-        let (edits, to_client) = match record.enforced {
-            true => (self.edits, self.to_client),
+        let mut record = self.record(outcome, "".into(), caller.as_ref(), around.connection);
+        let (edits, to_client, exposures, variants) = match record.enforced {
+            true => {
+                let exposures = self.expose(around);
+                (self.edits, self.to_client, exposures, self.of_variants.boxed())
+            }
             false => Default::default(),
         };
+        record.variants = self.assigned;
         let on_response = OnResponse {
             to_client,
             forget: self.forgotten,
             told: None,
+            variants,
         };
         Step::Forward(Box::new(Forward {
             permit,
@@ -234,6 +299,7 @@ impl Way {
             on_response,
             record,
             refresh: None,
+            exposures,
         }))
     }
 
@@ -254,7 +320,11 @@ impl Way {
             (Some(rule), false) => sign_in::style(rule, &self.request, row.status, connection),
             (None, false) => Style::Json,
         };
-        let reply = Reply::of(&denial, &row, &style, &request_id(&self.request.headers));
+        let mut reply = Reply::of(&denial, &row, &style, &request_id(&self.request.headers));
+        if self.drawn.is_some() {
+            let cookies = self.cookies_of_refusal(caller.as_ref().and_then(Caller::principal), connection);
+            reply.headers.extend(cookies.iter().map(SetCookie::field));
+        }
         Refuse::with(reply, record)
     }
 
@@ -319,6 +389,7 @@ impl Way {
             shadows: shadow::outcomes(self, caller, connection),
             overflowed: self.overflowed.clone(),
             carried: Carried::AsSaid,
+            variants: Vec::new(),
             enforced: authz::observing(&self.policy).is_none(),
         }
     }
@@ -364,6 +435,7 @@ fn without_rule(policy: &Policy, outcome: Outcome, cause: Cow<'static, str>) -> 
         unsigned: false,
         used: Used::Nothing,
         carried: Carried::AsSaid,
+        variants: Vec::new(),
         shadows: Vec::new(),
         is_told: false,
         overflowed: Vec::new(),

@@ -29,7 +29,10 @@ impl Way {
         };
         let audience = gate.audience.as_ref().unwrap_or(&assertion.audience);
         let audience = audience.of(self.request.host.name());
-        match around.memory.assertion(principal, &audience, around.now) {
+        let token = around
+            .memory
+            .assertion(principal, &self.variants(principal), &audience, around.now);
+        match token {
             Ok(token) => self.edits.set(assertion.header.as_str().as_bytes(), token.as_bytes()),
             Err(Unsigned::TooLong) => return Err(Denial::IdentityTooLong),
             Err(Unsigned::Failed) => return Err(Denial::Unsigned),

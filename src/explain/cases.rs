@@ -2,9 +2,10 @@
 
 use super::asked::Asked;
 use super::mask::Mask;
+use super::variants;
 use super::world::{Decided, Decision, Undecided, Who, World};
 use crate::decide;
-use crate::header::HeaderName;
+use crate::header::{HeaderName, Headers};
 use crate::request::Request;
 use crate::rule;
 use crate::time::UnixTime;
@@ -12,6 +13,9 @@ use std::fmt::Write;
 
 /// Stands for an outcome where a service's answer or fetched keys are not given.
 pub const UNDECIDED: &str = "undecided";
+
+/// Stands for a variant where the caller takes no part.
+pub const NO_PART: &str = "none";
 
 /// One file of them.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub struct Expect {
     pub upstream: Vec<(HeaderName, Option<String>)>,
     /// Of the filter's own answer, or what it adds to the upstream's.
     pub response: Vec<(HeaderName, Option<String>)>,
+    /// By experiment: a variant, a bucket, or [`NO_PART`].
+    pub variant: Vec<(String, String)>,
 }
 
 /// What came of a case.
@@ -115,6 +121,7 @@ pub fn tried<'c>(world: &World, case: &'c Case, coverage: &mut Coverage) -> Trie
         subject,
         upstream,
         response,
+        variant,
     } = &case.expect;
     let record = decided.record();
     let is = record.map_or(UNDECIDED, |record| record.outcome.word());
@@ -152,6 +159,12 @@ pub fn tried<'c>(world: &World, case: &'c Case, coverage: &mut Coverage) -> Trie
     }
     wrong.headers("upstream", upstream, sees.as_deref());
     wrong.headers("response", response, Some(&gets));
+    for (experiment, expected) in variant {
+        let all = record.map(|record| &*record.variants).unwrap_or_default();
+        let here = all.iter().find(|assigned| *assigned.experiment.name == **experiment);
+        let is = here.map(|assigned| variants::gets(assigned).unwrap_or_else(|| NO_PART.to_owned()));
+        wrong.compare(&format!("variant of {experiment}"), Some(expected), is.as_deref());
+    }
     Tried {
         case,
         wrong: wrong.found,
@@ -167,7 +180,12 @@ fn seen(world: &World, case: &Case, decided: &Decided) -> (Option<Pairs>, Pairs,
         Decision::Forward(forward) => {
             let headers = forward.edits.apply(&case.asked.headers).into_iter();
             let sees = headers.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
-            let gets = forward.on_response.to_client.iter().cloned().chain(told).collect();
+            let variants = forward.on_response.variants.as_ref();
+            let edits = variants
+                .map(|variants| variants.edits(&Headers::default()))
+                .unwrap_or_default();
+            let added = forward.on_response.to_client.iter().cloned().chain(told);
+            let gets = added.chain(edits.set).chain(edits.add).collect();
             (Some(sees), gets, None)
         }
         Decision::Refuse(refuse) => {

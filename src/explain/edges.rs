@@ -455,5 +455,6 @@ fn meeting(gate: &Gate) -> Option<Known> {
         groups: values(&require.groups),
         scopes: values(&require.scopes),
         claims,
+        variants: vec![],
     }))
 }

@@ -24,6 +24,7 @@ pub struct Explanation {
     pub caller: Option<Caller>,
     pub require: Vec<Passed>,
     pub question: Option<Question>,
+    pub experiments: Vec<InExperiment>,
     pub notes: Vec<String>,
     pub verdict: Verdict,
 }
@@ -77,6 +78,19 @@ pub struct Passed {
     pub part: String,
     /// None: nobody is known yet.
     pub met: Option<bool>,
+}
+
+/// What the request gets of one experiment of its rule.
+#[derive(Debug, Serialize)]
+pub struct InExperiment {
+    pub experiment: String,
+    /// Or the bucket that the route goes by. None: it takes no part.
+    pub variant: Option<String>,
+    /// Computed, and told nobody.
+    pub shadow: bool,
+    /// Where the unit stands; its value may be a secret.
+    pub unit: Option<String>,
+    pub why: String,
 }
 
 /// What the service is asked.

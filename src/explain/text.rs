@@ -1,6 +1,6 @@
 //! An explanation, for a person.
 
-use super::explanation::{Earlier, Explanation, Passed, Question, Upstream};
+use super::explanation::{Earlier, Explanation, InExperiment, Passed, Question, Upstream};
 use std::fmt::Write;
 
 /// `all`: rules of other hosts as well, one by one.
@@ -21,6 +21,7 @@ pub fn text(explanation: &Explanation, all: bool) -> String {
         caller,
         require,
         question,
+        experiments,
         notes,
         verdict,
     } = explanation;
@@ -83,6 +84,7 @@ pub fn text(explanation: &Explanation, all: bool) -> String {
         };
         out.row("require", &format!("{part}: {word}"));
     }
+    experiments.iter().for_each(|experiment| out.experiment(experiment));
     if let Some(upstream) = &verdict.upstream {
         out.upstream(upstream);
     }
@@ -171,6 +173,23 @@ impl Out {
         if let Some(answered) = &question.answered {
             self.row("answered", answered);
         }
+    }
+
+    fn experiment(&mut self, experiment: &InExperiment) {
+        let InExperiment {
+            experiment,
+            variant,
+            shadow,
+            unit,
+            why,
+        } = experiment;
+        let gets = match variant {
+            Some(variant) => format!("= {variant}"),
+            None => "takes no part".to_owned(),
+        };
+        let shadow = if *shadow { " (shadow)" } else { "" };
+        let unit = unit.as_ref().map(|unit| format!("unit: {unit}; ")).unwrap_or_default();
+        self.row("variant", &format!("{experiment} {gets}{shadow}: {unit}{why}"));
     }
 
     fn upstream(&mut self, upstream: &Upstream) {

@@ -7,13 +7,14 @@ use super::explanation::{
 };
 use super::mask::Mask;
 use super::show::{self, shown};
+use super::variants;
 use super::world::{Decided, Decision, Undecided, Who, World};
 use crate::authn::callout::Question as Asking;
 use crate::authn::{Claim, Finding, Principal, credential};
 use crate::authz::{self, Facts};
 use crate::decide::{self, Forward, Record};
 use crate::denial::{Outcome, Reply};
-use crate::header::Field;
+use crate::header::{Field, Headers};
 use crate::policy::{Action, Anonymous, AuthenticatorKind, Gate, Place, Rule, RuleMode};
 use crate::request::Request;
 use crate::rule::{self, Part};
@@ -39,6 +40,10 @@ pub fn explain(world: &World, asked: &Asked, who: &Who) -> Result<Explanation, S
         caller: None,
         require: Vec::new(),
         question: decided.question.as_ref().map(|question| asking(question, who, &mask)),
+        experiments: decided
+            .record()
+            .map(|record| variants::of(&record.variants, world.now))
+            .unwrap_or_default(),
         notes: world.notes.clone(),
         verdict: verdict(&decided, asked, &mask),
     };
@@ -371,6 +376,12 @@ fn verdict(decided: &Decided, asked: &Asked, mask: &Mask) -> Verdict {
         Decision::Forward(forward) => {
             verdict.upstream = Some(upstream(forward, asked, mask));
             verdict.to_client = fields(&forward.on_response.to_client, mask);
+            if let Some(variants) = &forward.on_response.variants {
+                // As of a response that says nothing of caches.
+                let edits = variants.edits(&Headers::default());
+                verdict.to_client.extend(fields(&edits.set, mask));
+                verdict.to_client.extend(fields(&edits.add, mask));
+            }
         }
         Decision::Refuse(refuse) => {
             verdict.reply = Some(answered(&refuse.reply, mask));

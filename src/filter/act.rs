@@ -5,8 +5,11 @@ use super::root::Plugin;
 use super::signatures::HostSignatures;
 use super::{ffi, host, orders, report};
 use crate::authn::callout::{Answer, CalloutFailure, Question};
-use crate::decide::{self, Around, Awaiting, Call, Forward, Heard, OnResponse, Refuse, Step, Used};
+use crate::decide::{
+    self, Around, Awaiting, Call, Forward, Heard, OfVariants, OnResponse, Refuse, ResponseEdits, Step, Used,
+};
 use crate::denial::{Outcome, Reply};
+use crate::experiment::Exposure;
 use crate::header::Headers;
 use crate::memory::Order;
 use crate::time::UnixTime;
@@ -33,6 +36,9 @@ pub fn forward_request(plugin: &Plugin, request: &InFlight, mut forward: Forward
         &forward.record,
         request.started_ns,
     );
+    for exposure in &forward.exposures {
+        report::exposure(&plugin.counters, exposure, None);
+    }
     forward.on_response.told = decide::told(&plugin.policy, &forward.record);
     Ok(forward.on_response)
 }
@@ -109,6 +115,34 @@ pub fn strip_trailers(plugin: &Plugin) -> Result<(), HostError> {
     let trailers = host::headers(host::Map::RequestTrailers)?;
     let mut names = decide::trailers_to_remove(&plugin.policy, &trailers).into_iter();
     names.try_for_each(|name| host::remove(host::Map::RequestTrailers, &name))
+}
+
+/// What experiments do to the response whose headers have come.
+pub fn tell_variants(plugin: &Plugin, mut variants: OfVariants) -> Result<(), HostError> {
+    by_route(plugin, std::mem::take(&mut variants.by_route));
+    let response = match variants.reads_response() {
+        true => host::headers(host::Map::ResponseHeaders)?,
+        false => Headers::default(),
+    };
+    let ResponseEdits { set, add } = variants.edits(&response);
+    let map = host::Map::ResponseHeaders;
+    set.iter().try_for_each(|(name, value)| host::set(map, name, value))?;
+    add.iter().try_for_each(|(name, value)| host::add(map, name, value))
+}
+
+/// The route has chosen where experiments without variants lead.
+fn by_route(plugin: &Plugin, exposures: Vec<Exposure>) {
+    if exposures.is_empty() {
+        return;
+    }
+    let cluster = host::chosen_cluster();
+    for exposure in exposures {
+        let now = UnixTime::from_ns(ffi::now_ns());
+        let mut memory = plugin.memory.borrow_mut();
+        if memory.first_exposure(&exposure, &cluster, &host::HostStore, now) {
+            report::exposure(&plugin.counters, &exposure, Some(&cluster));
+        }
+    }
 }
 
 /// A logout is over, as far as the upstream is concerned.

@@ -182,6 +182,11 @@ impl Connection for HostConnection {
     }
 }
 
+/// Where the route leads; empty where there is none.
+pub fn chosen_cluster() -> String {
+    text(b"xds\0cluster_name").unwrap_or_default()
+}
+
 fn text(path: &[u8]) -> Option<String> {
     String::from_utf8(ffi::property(path).ok()??).ok()
 }

@@ -7,6 +7,7 @@ use super::{ffi, host};
 use crate::authn::callout::CalloutFailure;
 use crate::decide::{Record, Used, request_id};
 use crate::denial::Outcome;
+use crate::experiment::{self, Exposure};
 use crate::header::Headers;
 use crate::policy::{AccessFields, Authenticator, Policy, Rule};
 use crate::request::query;
@@ -37,6 +38,8 @@ enum Key {
     Limit(Arc<str>, &'static str),
     /// The rule by its position.
     IgnoredDeadline(usize),
+    /// By experiment, variant and whether it is a shadow.
+    Exposure(Arc<str>, Option<Arc<str>>, bool),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,6 +117,19 @@ impl Counters {
         });
     }
 
+    fn count_exposure(&self, exposure: &Exposure) {
+        let (experiment, shadow) = (&exposure.experiment, exposure.experiment.is_shadow());
+        let key = Key::Exposure(experiment.name.clone(), exposure.variant.clone(), shadow);
+        self.increment(key, &|| {
+            let name = match shadow {
+                false => "exposures_total",
+                true => "shadow_exposures_total",
+            };
+            let variant = exposure.variant.as_deref().unwrap_or(BY_ROUTE);
+            Counter::named(name, &[("experiment", &experiment.name), ("variant", variant)])
+        });
+    }
+
     fn increment(&self, key: Key, named: &dyn Fn() -> Counter) {
         self.known.borrow_mut().entry(key).or_insert_with(named).increment();
     }
@@ -160,6 +176,29 @@ pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record:
     }
 }
 
+/// In place of a variant: clusters are no words of the policy.
+const BY_ROUTE: &str = "by_route";
+
+/// Somebody gets a variant, for the first time of late. `cluster`: what the route chose, where it chooses.
+pub fn exposure(counters: &Counters, exposure: &Exposure, cluster: Option<&str>) {
+    counters.count_exposure(exposure);
+    if !log::enabled(Level::Info) {
+        return;
+    }
+    let mut line = entry!(Level::Info, "exposure");
+    line.string("experiment", &exposure.experiment.name);
+    line.string("variant", exposure.variant.as_deref().unwrap_or(BY_ROUTE));
+    if let Some(cluster) = cluster {
+        line.string("cluster", cluster);
+    }
+    line.string("unit", &exposure.hashed_unit());
+    line.string("rule", &exposure.rule);
+    if exposure.experiment.is_shadow() {
+        line.raw("shadow", "true");
+    }
+    line.write();
+}
+
 /// Why no call was made where one was due; those that were made are counted as they end.
 fn not_asked(record: &Record) -> Option<&'static str> {
     match (record.outcome, record.failure) {
@@ -178,6 +217,9 @@ fn set_state(access: &AccessFields, record: &Record, started_ns: u64) {
     }
     if access.cause && !record.cause.is_empty() {
         host::set_state("meshgate_cause", &record.cause);
+    }
+    if access.variant && !record.variants.is_empty() {
+        host::set_state("meshgate_variant", &experiment::told(&record.variants));
     }
     if let Some(subject) = record.subject.as_ref().filter(|_| access.subject) {
         host::set_state("meshgate_subject", subject);
@@ -212,6 +254,9 @@ fn write_line(policy: &Policy, headers: &Headers, record: &Record, started_ns: u
     }
     if let Some(id) = &record.credential_id {
         line.string("credential_id", id);
+    }
+    if !record.variants.is_empty() {
+        line.string("variants", &experiment::told(&record.variants));
     }
     if !record.enforced {
         line.raw("enforced", "false");

@@ -88,7 +88,9 @@ impl Root {
         let assertions = config::signing(&policy, environment)?;
         let generation = Generation::of(&bytes);
         let mut memory = Memory::new(&policy, seed()).with_assertions(assertions);
-        if policy.rules.iter().any(|rule| !rule.rate_limits.is_empty()) {
+        // Exposures are addressed by the same seed.
+        let limits = policy.rules.iter().any(|rule| !rule.rate_limits.is_empty());
+        if limits || !policy.experiments.is_empty() {
             memory = memory.with_buckets(Buckets::shared(&host::HostStore, seed()));
         }
         memory.share(&policy, &generation, &secrets, ffi::now_ns() / 1_000_000);

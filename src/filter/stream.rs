@@ -257,13 +257,24 @@ impl HttpContext for Stream {
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
         self.follow();
         self.forget_again();
-        if let State::Forwarded(OnResponse { to_client, told, .. }) = &mut self.state {
+        if let State::Forwarded(OnResponse {
+            to_client,
+            told,
+            variants,
+            ..
+        }) = &mut self.state
+        {
             let add = |(name, value): (Vec<u8>, Vec<u8>)| host::add(host::Map::ResponseHeaders, &name, &value);
             let set = |(name, value): (Vec<u8>, Vec<u8>)| host::set(host::Map::ResponseHeaders, &name, &value);
             for changed in to_client.drain(..).map(add).chain(told.take().map(set)) {
                 if let Err(error) = changed {
                     report::host_error("change_response", error);
                 }
+            }
+            if let (Some(variants), Some(plugin)) = (variants.take(), &self.plugin)
+                && let Err(error) = act::tell_variants(plugin, *variants)
+            {
+                report::host_error("change_response", error);
             }
         }
         Action::Continue

@@ -280,6 +280,7 @@ fn a_jwt_is_what_it_says() {
                 ("roles".into(), ClaimPath(vec!["https://x/roles".into()])),
             ],
             members_of: None,
+            variants: None,
         }
     );
     assert_eq!(employee.verification.max_lifetime, Some(Duration::from_secs(86_400)));

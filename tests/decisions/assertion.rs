@@ -22,7 +22,11 @@ const RULES: &str = r#"
 "#;
 
 fn policy(rest: &str) -> Arc<Policy> {
-    read_policy(&format!(
+    read_policy(&text(rest))
+}
+
+fn text(rest: &str) -> String {
+    format!(
         r#"
 version: 1
 authenticators:
@@ -39,7 +43,7 @@ defaults: {{ authenticate: [partner] }}
 {rest}
 rules:{RULES}"#
     )
-    .replace("SHA", "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"))
+    .replace("SHA", "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b")
 }
 
 /// With the keys that the policy names.
@@ -249,4 +253,33 @@ fn what_could_not_be_signed_is_an_error() {
     assert!(known.is_error());
     assert_eq!(known.message(), "the proxy's own key does not sign");
     assert!(!record("GET / | x-api-key: 9").is_error());
+}
+
+/// The next gate goes by what was chosen here: of those that take part, and no experiment that is only watched.
+#[test]
+fn variants_are_told() {
+    let experiments = r#"
+experiments:
+  checkout: { unit: ["header:x-device"], header: x-checkout, variants: [{ name: control, weight: 50% }, { name: blue, weight: 50% }] }
+  pricing: { unit: [subject], header: x-pricing, variants: [{ name: low }] }
+  nobodys: { unit: [subject], header: x-nobodys, coverage: 0%, variants: [{ name: a }] }
+  quiet: { unit: [subject], mode: shadow, header: x-quiet, variants: [{ name: a }] }"#;
+    let rule = r#"- { name: tried, match: { paths: [/tried] }, experiments: [checkout, pricing, nobodys, quiet] }"#;
+    let policy = read_policy(&text(experiments).replace("rules:\n", &format!("rules:\n{rule}\n")));
+    let mut memory = memory(&policy);
+    let mut told = |device: &str| {
+        let request = format!("GET /tried | x-api-key: 1 | x-device: {device}");
+        let step = step(&policy, &mut memory, &request, NOW);
+        let shown = shown(&step);
+        let (_, variants) = shown.split_once(r#""variants":"#).expect("variants");
+        let (variants, _) = variants.split_once("}").expect("an end");
+        let checkout = step.record().expect("decided").variants[0]
+            .variant()
+            .expect("one")
+            .to_string();
+        assert_eq!(variants, format!(r#"{{"checkout":"{checkout}","pricing":"low""#));
+        checkout
+    };
+    let variants: std::collections::BTreeSet<String> = (0..20).map(|n| told(&n.to_string())).collect();
+    assert_eq!(variants.len(), 2, "one caller, and a token for each variant");
 }

@@ -69,6 +69,8 @@ struct Surroundings {
     targets: &'static [&'static str],
     /// Headers that say who calls.
     credentials: Vec<(&'static str, String)>,
+    /// Headers that experiments go by.
+    units: &'static [(&'static str, &'static str)],
 }
 
 const DEMO_TARGETS: &[&str] = &[
@@ -168,6 +170,11 @@ impl Generated {
         if numbers.often(6) {
             add("accept", "text/html");
         }
+        for (name, value) in around.units {
+            if numbers.often(3) {
+                add(name, value);
+            }
+        }
         let mut method = numbers.one(&["GET", "GET", "POST", "DELETE", "OPTIONS"]).to_owned();
         if numbers.often(8) {
             add("origin", "https://elsewhere.example.com");
@@ -240,7 +247,59 @@ const LOOKED_AT: &[&str] = &[
     "x-http-method-override",
     "authorization",
     "cookie",
+    "x-variant",
+    "x-theme",
+    "x-shown",
+    "x-quiet",
+    "x-bucket",
+    "x-force",
 ];
+
+/// Every kind, with nothing that is drawn by chance.
+const EXPERIMENTS: &str = r#"
+experiments:
+  themed:
+    unit: [subject, "cookie:u", "header:x-device"]
+    sticky: first_seen
+    header: x-variant
+    outside: none
+    coverage: 80%
+    variants: [{ name: control, weight: 50% }, { name: blue, weight: 50%, headers: { x-theme: blue } }]
+    audience: { headers: [{ name: x-device, present: true }] }
+    layer: { name: l, range: [0%, 70%] }
+    force: { header: x-force, require: { groups: { any_of: [ops] } } }
+  shown: { unit: ["claim:tenant", "header:x-device"], header: x-shown, variants: [{ name: a, ranges: [[0%, 60%]] }] }
+  quiet: { unit: ["header:x-device"], mode: shadow, header: x-quiet, variants: [{ name: a }] }
+  routed: { unit: [subject, "header:x-device"], bucket_header: x-bucket }
+"#;
+
+#[test]
+fn about_a_thousand_requests_with_experiments() {
+    let around = Surroundings {
+        hosts: &["localhost", "127.0.0.1"],
+        targets: DEMO_TARGETS,
+        credentials: callouts_own(),
+        units: &[
+            ("x-device", "one"),
+            ("x-device", "two"),
+            ("x-force", "blue"),
+            ("x-variant", "forged"),
+            ("x_bucket", "1"),
+        ],
+    };
+    let mut policy: Value = serde_json::from_str(&policies::json(&format!("{POLICY}{EXPERIMENTS}"))).expect("JSON");
+    for rule in policy["rules"].as_array_mut().expect("rules") {
+        if rule.get("refuse").is_none() {
+            rule["experiments"] = json!(["themed", "shown", "quiet", "routed"]);
+        }
+    }
+    let outcomes = agree(&policy.to_string(), Local::default(), &around);
+    each_occurs(
+        &["allowed", "anonymous", "failed_open", "public", "preflight"],
+        &outcomes,
+        3,
+    );
+}
 
 /// What the service answers, to questions and for its keys.
 fn answers(asked: &Received) -> Reply {
@@ -259,6 +318,7 @@ fn about_a_thousand_requests_of_the_demo() {
         hosts: &["localhost", "127.0.0.1", "LocalHost:10000", "localhost:10000"],
         targets: DEMO_TARGETS,
         credentials: callouts_own(),
+        units: &[],
     };
     let outcomes = agree(&policies::json(POLICY), Local::default(), &around);
     each_occurs(
@@ -346,6 +406,7 @@ fn about_a_thousand_requests_of_the_example() {
         ],
         targets: SHOP_TARGETS,
         credentials: callouts_own().into_iter().chain(tokens).chain(keys).collect(),
+        units: &[],
     };
     let local = Local {
         documents: vec![("employee".to_owned(), jwks().to_string().into_bytes())],
@@ -452,7 +513,16 @@ fn agree(policy: &str, local: Local, around: &Surroundings) -> BTreeMap<&'static
         }
         let rule = explanation.rule.map_or("none".to_owned(), |rule| rule.name);
         let verdict = explanation.verdict;
-        expected.push((rule, verdict.outcome.expect("decided"), verdict.cause));
+        let gets = explanation.experiments.into_iter().filter_map(|experiment| {
+            let by = match (experiment.shadow, &*experiment.why) {
+                (true, _) => ":shadow",
+                (false, "forced by the caller, who may") => ":forced",
+                _ => "",
+            };
+            Some(format!("{}={}{by}", experiment.experiment, experiment.variant?))
+        });
+        let gets = gets.collect::<Vec<_>>().join(",");
+        expected.push((rule, verdict.outcome.expect("decided"), verdict.cause, gets));
     }
     let lines = until("a line for each decision", LONG, || {
         let lines = log_lines(&gate.envoy.log()).into_iter();
@@ -468,7 +538,7 @@ fn agree(policy: &str, local: Local, around: &Surroundings) -> BTreeMap<&'static
         (decisions.len() >= REQUESTS).then_some(decisions)
     });
     let mut outcomes = BTreeMap::<&'static str, u32>::new();
-    for (id, (rule, outcome, cause)) in expected.iter().enumerate() {
+    for (id, (rule, outcome, cause, gets)) in expected.iter().enumerate() {
         let line = &lines[&request_id(id)];
         let said = (line["rule"].as_str(), line["outcome"].as_str(), line["cause"].as_str());
         assert_eq!(
@@ -476,6 +546,7 @@ fn agree(policy: &str, local: Local, around: &Surroundings) -> BTreeMap<&'static
             (Some(rule.as_str()), Some(*outcome), Some(cause.as_str())),
             "{line}"
         );
+        assert_eq!(line["variants"].as_str().unwrap_or_default(), gets, "{line}");
         *outcomes.entry(outcome).or_default() += 1;
     }
     println!("{REQUESTS} requests: {outcomes:?}");

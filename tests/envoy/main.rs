@@ -24,6 +24,7 @@ mod tokens;
 mod body;
 mod callout;
 mod carried;
+mod experiments;
 mod explain;
 mod failures;
 mod gates;

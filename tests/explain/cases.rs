@@ -129,7 +129,7 @@ callers: { ops: { subject: '' } }
 cases:
 - { name: a, request: /orders, expect: {} }
 - { name: b, request: http://a/, as: { subject: x }, auth_reply: { status: 20 }, expect: { outcome: alowed } }
-- { request: http://a/, headers: { ':path': a, x: 1 }, client_ip: a, body: -1, expect: { variant: blue, upstream: { a: 1 } } }
+- { request: http://a/, headers: { ':path': a, x: 1 }, client_ip: a, body: -1, expect: { variant: { checkout: 1 }, upstream: { a: 1 } } }
 - { name: d, request: http://a/, auth_reply: { failure: late }, expects: {} }
 - { name: e, request: http://a/, as: { subject: x }, auth_reply: { status: 200 }, expect: { rule: a } }
 ";
@@ -148,7 +148,7 @@ cases:
         "cases[2].headers.x: expected text, found the number 1: write \"1\"",
         "cases[2].client_ip: \"a\" is no address",
         "cases[2].body: expected a whole number from 0 to 1099511627776, found the number -1",
-        "cases[2].expect.variant: not in this version of meshgate (0.1.0)",
+        "cases[2].expect.variant.checkout: expected text, found the number 1: write \"1\"",
         "cases[2].expect.upstream.a: expected text, found the number 1: write \"1\"",
         "cases[3] (d): unknown field \"expects\": did you mean expect?",
         "cases[3] (d): missing field expect: as { outcome: allowed }",

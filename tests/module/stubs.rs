@@ -52,7 +52,10 @@ impl<'a> Guest<'a> {
                 let text = self.text(a(1), a(2))?;
                 self.world().logs.push(text);
             }
-            "proxy_get_log_level" => self.put(a(0), &2u32.to_le_bytes())?,
+            "proxy_get_log_level" => {
+                let level = self.world().log_level.to_le_bytes();
+                self.put(a(0), &level)?;
+            }
             "proxy_get_current_time_nanoseconds" => {
                 let now = self.clock();
                 self.put(a(0), &now)?;

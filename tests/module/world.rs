@@ -20,6 +20,7 @@ pub struct World {
     pub shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     pub metrics: u32,
     pub logs: Vec<String>,
+    pub log_level: u32,
     pub calls: usize,
     next_id: u32,
 }
@@ -61,6 +62,7 @@ impl World {
             shared: BTreeMap::new(),
             metrics: 0,
             logs: Vec::new(),
+            log_level: 2,
             calls: 0,
             next_id: 0,
         }

@@ -5,7 +5,7 @@ use crate::world::{Counting, ES256, ISSUER, NOW, RS256, World, claims, good, key
 use jsonwebtoken::Algorithm;
 use meshgate::authn::jwt::{Audiences, Hash, InRust, Signatures, TokenFault, Verified, issuer_of};
 use meshgate::authn::keys::KeySet;
-use meshgate::authn::{Claim, Principal};
+use meshgate::authn::{Claim, ClaimPath, Principal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,11 +42,34 @@ fn the_caller_whole() {
                 ("big".into(), text("18446744073709551615")),
                 ("object".into(), Claim::Object(object)),
             ],
+            variants: vec![],
         })
     );
     assert_eq!(verified.expires_at, Duration::from_secs(NOW + 300));
     assert_eq!(verified.window.from, Duration::from_secs(NOW - 40));
     assert_eq!(verified.window.until, Duration::from_secs(NOW + 330));
+}
+
+/// What an earlier gate chose, and nothing else that stands there.
+#[test]
+fn variants() {
+    let mut world = World::new();
+    let of = |world: &World, more: &str| known(world, &with_claims(more)).principal.variants.clone();
+    let two = r#""variants":{"checkout":"blue","pricing":7,"more":{"a":"b"},"search":"new"}"#;
+    assert_eq!(of(&world, two), [], "nobody but a gate says so");
+    world.verification.principal.variants = Some(ClaimPath(vec!["variants".into()]));
+    let pair = |name: &str, variant: &str| (name.to_owned(), variant.to_owned());
+    assert_eq!(of(&world, two), [pair("checkout", "blue"), pair("search", "new")]);
+    for none in [
+        "",
+        r#""variants":"blue""#,
+        r#""variants":["blue"]"#,
+        r#""variants":null"#,
+    ] {
+        assert_eq!(of(&world, none), []);
+    }
+    let many: Vec<String> = (0..200).map(|n| format!(r#""e{n}":"v""#)).collect();
+    assert_eq!(of(&world, &format!(r#""variants":{{{}}}"#, many.join(","))).len(), 64);
 }
 
 #[test]

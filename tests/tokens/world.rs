@@ -45,6 +45,7 @@ impl World {
                     scopes: Some(path("scope")),
                     claims: claims.into(),
                     members_of: None,
+                    variants: None,
                 },
                 clock_skew: Duration::from_secs(30),
                 max_lifetime: None,

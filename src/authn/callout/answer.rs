@@ -280,6 +280,7 @@ fn principal(
         groups: list(source.groups.as_ref(), headers)?,
         scopes: list(source.scopes.as_ref(), headers)?,
         claims,
+        variants: vec![],
     })
 }
 

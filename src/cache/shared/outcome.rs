@@ -57,6 +57,7 @@ pub fn read(from: &mut Reader, authenticator: &Arc<str>) -> Option<Option<Rememb
                 groups: from.list(Reader::text)?,
                 scopes: from.list(Reader::text)?,
                 claims: from.list(|from| Some((from.text()?, read_claim(from)?)))?,
+                variants: vec![],
             };
             let accepted = Accepted {
                 set: from.list(field)?,

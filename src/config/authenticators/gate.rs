@@ -66,6 +66,7 @@ fn assertion(issuer: String, audience: String) -> Verification {
             scopes: member("scope"),
             claims: vec![],
             members_of: member("claims"),
+            variants: member("variants"),
         },
         clock_skew: jwt::CLOCK_SKEW,
         max_lifetime: Some(LONGEST),

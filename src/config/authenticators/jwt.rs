@@ -213,6 +213,7 @@ fn principal(sink: &Sink, node: &Node) -> Checked<ClaimSource> {
         scopes: scopes?,
         claims: claims?.unwrap_or_default(),
         members_of: None,
+        variants: None,
     })
 }
 

@@ -1,0 +1,53 @@
+//! What a response is told on account of experiments, so that caches stay correct.
+
+use super::step::{OfVariants, SetCookie};
+use crate::cache::freshness::may_be_shared;
+use crate::header::{Field, Headers};
+
+/// Set in place of what is there, and added beside it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ResponseEdits {
+    pub set: Vec<Field>,
+    pub add: Vec<Field>,
+}
+
+impl OfVariants {
+    /// Whether anything of it depends on the response's own headers.
+    pub fn reads_response(&self) -> bool {
+        !self.vary.is_empty() || !self.cookies.is_empty()
+    }
+
+    pub fn edits(&self, response: &Headers) -> ResponseEdits {
+        let mut edits = ResponseEdits {
+            set: self.set.clone(),
+            add: Vec::new(),
+        };
+        edits.set.extend(vary(&self.vary, response));
+        let cacheable = !self.cookies.is_empty() && may_be_shared(response);
+        let given = self.cookies.iter().filter(|cookie| cookie.on_cacheable || !cacheable);
+        edits.add.extend(given.map(SetCookie::field));
+        edits
+    }
+}
+
+/// One header with what was there and what is missing; None where nothing is.
+fn vary(names: &[impl AsRef<str>], response: &Headers) -> Option<Field> {
+    let there = || response.all("vary").flat_map(|value| value.split(|b| *b == b','));
+    let names = names.iter().map(AsRef::as_ref);
+    let missing: Vec<&str> = names
+        .filter(|name| {
+            !there()
+                .map(<[u8]>::trim_ascii)
+                .any(|other| other == b"*" || other.eq_ignore_ascii_case(name.as_bytes()))
+        })
+        .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let mut value = response.all("vary").collect::<Vec<_>>().join(&b", "[..]);
+    if !value.is_empty() {
+        value.extend_from_slice(b", ");
+    }
+    value.extend_from_slice(missing.join(", ").as_bytes());
+    Some((b"vary".to_vec(), value))
+}
