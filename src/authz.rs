@@ -129,8 +129,14 @@ impl Require {
         if self.is_empty() {
             return Ok(Permit(()));
         }
-        let nobody = Principal::nobody();
-        let principal = facts.principal.unwrap_or(&nobody);
+        let nobody;
+        let principal = match facts.principal {
+            Some(principal) => principal,
+            None => {
+                nobody = Principal::nobody();
+                &nobody
+            }
+        };
         let claim = |(path, condition): &(ClaimPath, Condition)| {
             let values = facts
                 .principal

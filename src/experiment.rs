@@ -13,7 +13,7 @@ pub use hash::Hash;
 
 use crate::authn::ClaimPath;
 use crate::authz::Require;
-use crate::header::HeaderName;
+use crate::header::{Field, HeaderName};
 use crate::policy::Place;
 use crate::rule::Match;
 use std::sync::Arc;
@@ -74,6 +74,8 @@ pub struct Variants {
     pub share: Share,
     /// `header` of those who take no part. None: no header.
     pub outside: Option<String>,
+    /// The same, as it is set.
+    pub told_outside: Option<Arc<[Field]>>,
     /// Who may take part; both empty: everybody.
     pub audience: Audience,
     pub layer: Option<Layer>,
@@ -87,6 +89,8 @@ pub struct Variant {
     pub name: Arc<str>,
     /// Set besides for the upstream.
     pub headers: Vec<(HeaderName, String)>,
+    /// All that the upstream is told, as it is set.
+    pub told: Arc<[Field]>,
 }
 
 /// Which part of all units gets which variant. Shares are 0.0 to 1.0, since experiment SDKs compute with such
@@ -131,6 +135,22 @@ pub struct Force {
 }
 
 impl Variants {
+    /// What is set for the upstream, made once for all requests.
+    pub fn made(self) -> Self {
+        let field = |name: &HeaderName, value: &str| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec());
+        let told = |variant: Variant| Variant {
+            told: std::iter::once(field(&self.header, &variant.name))
+                .chain(variant.headers.iter().map(|(name, value)| field(name, value)))
+                .collect(),
+            ..variant
+        };
+        Self {
+            told_outside: self.outside.as_ref().map(|value| [field(&self.header, value)].into()),
+            variants: self.variants.into_iter().map(told).collect(),
+            ..self
+        }
+    }
+
     pub fn position(&self, name: &[u8]) -> Option<usize> {
         self.variants.iter().position(|variant| variant.name.as_bytes() == name)
     }

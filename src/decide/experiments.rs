@@ -232,25 +232,16 @@ impl Way {
             (Kind::Bucket(_), _) => return,
             (Kind::Variants(variants), _) => variants,
         };
-        let (value, extra) = match assigned.stands {
-            Stands::In(at, _) => {
-                let Some(variant) = variants.variants.get(at) else {
-                    return;
-                };
-                (Some(&*variant.name), variant.headers.as_slice())
-            }
-            Stands::Out(_) | Stands::Bucket(_) => (variants.outside.as_deref(), &[][..]),
+        let told = match assigned.stands {
+            Stands::In(at, _) => variants.variants.get(at).map(|variant| &variant.told),
+            Stands::Out(_) | Stands::Bucket(_) => variants.told_outside.as_ref(),
         };
-        if let Some(value) = value {
-            self.edits.set(variants.header.as_str().as_bytes(), value);
-            if let Some(header) = &variants.response_header {
-                let field = (header.as_str().as_bytes().to_vec(), value.as_bytes().to_vec());
-                self.of_variants.set.push(field);
-            }
+        let Some(told) = told else { return };
+        if let (Some(header), Some((_, value))) = (&variants.response_header, told.first()) {
+            let field = (header.as_str().as_bytes().to_vec(), value.clone());
+            self.of_variants.set.push(field);
         }
-        for (name, value) in extra {
-            self.edits.set(name.as_str().as_bytes(), value.as_str());
-        }
+        self.edits.variants.push(told.clone());
     }
 
     /// The upstream sees the cookie at once: the next gate, or an SDK in the service, goes by the same unit.

@@ -53,6 +53,10 @@ fn fnv1a(pieces: [&[u8]; 2]) -> u32 {
 /// Over what JavaScript's `charCodeAt` tells of a text: code units of UTF-16. Bytes that are no UTF-8 are told as they
 /// are, which is how node reads headers (ISO-8859-1).
 fn units<T>(text: &[u8], start: T, mut step: impl FnMut(T, u16) -> T) -> T {
+    // Most units and seeds, and each byte of them is a code unit.
+    if text.is_ascii() {
+        return text.iter().fold(start, |state, byte| step(state, u16::from(*byte)));
+    }
     match std::str::from_utf8(text) {
         Ok(text) => text.encode_utf16().fold(start, step),
         Err(_) => text.iter().fold(start, |state, byte| step(state, u16::from(*byte))),

@@ -14,6 +14,8 @@ pub struct Edits {
     pub identity: Option<Arc<[Field]>>,
     /// Set as well: how the request is carried, the same for many requests of one rule.
     pub carried: Option<Arc<[Field]>>,
+    /// Set as well: what variants say, made once with the policy.
+    pub variants: Vec<Arc<[Field]>>,
     /// Stands beside what is there.
     pub add: Vec<Field>,
 }
@@ -38,7 +40,8 @@ impl Edits {
     pub fn sets(&self) -> impl Iterator<Item = &Field> + Clone {
         let made = [&self.identity, &self.carried].into_iter();
         let made = made.flat_map(|fields| fields.as_deref().unwrap_or_default());
-        self.set.iter().chain(made)
+        let variants = self.variants.iter().flat_map(|fields| fields.iter());
+        self.set.iter().chain(made).chain(variants)
     }
 
     pub fn is_set(&self, name: &[u8]) -> bool {

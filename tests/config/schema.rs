@@ -91,8 +91,9 @@ fn what_is_documented_fits() {
                 _ => "",
             };
             let mut document = document(snippet);
-            // Envoy's, which `meshgate build --into` reads; and cases of `meshgate test`, which are no policy.
-            if document.get("vm_config").is_some() || document.get("cases").is_some() {
+            // Envoy's, which `meshgate build --into` reads; cases of `meshgate test`, and what Kubernetes is told of a pod.
+            let no_policy = ["vm_config", "cases", "annotations"];
+            if no_policy.iter().any(|field| document.get(field).is_some()) {
                 continue;
             }
             if !of.is_empty() {

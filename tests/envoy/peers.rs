@@ -47,6 +47,11 @@ fn edge(change: impl FnOnce(&mut Value)) -> Edge {
     for shipped in bootstrap["static_resources"]["clusters"].as_array_mut().unwrap() {
         shipped["load_assignment"]["endpoints"] = everywhere.clone();
     }
+    // Less the one for Prometheus, which has a port of its own.
+    bootstrap["static_resources"]["listeners"]
+        .as_array_mut()
+        .unwrap()
+        .truncate(1);
     let listener = &mut bootstrap["static_resources"]["listeners"][0];
     listener["address"] = json!({"socket_address": {"address": "127.0.0.1", "port_value": 0}});
     let chain = &mut listener["filter_chains"][0];

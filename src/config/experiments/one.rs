@@ -177,7 +177,9 @@ impl Reader<'_> {
             layer: layer?,
             force: force?,
             shadow: shadow?.unwrap_or(false),
-        })
+            told_outside: None,
+        }
+        .made())
     }
 
     /// A cookie that says who somebody is does not say what they want: it would be removed.

@@ -6,6 +6,7 @@ use crate::config::node::{Node, Value, quoted};
 use crate::config::read::{Fields, Known, all};
 use crate::config::sink::{Checked, Sink};
 use crate::experiment::{Coverage, Hash, Share, Variant};
+use std::sync::Arc;
 
 const VARIANT: Known = Known {
     now: &["name", "weight", "ranges", "headers"],
@@ -95,6 +96,7 @@ fn variant(sink: &Sink, node: &Node, hash: Hash) -> Checked<(Variant, Part)> {
     let variant = Variant {
         name: name?.into(),
         headers: headers?.unwrap_or_default(),
+        told: Arc::default(),
     };
     Ok((variant, part?))
 }
