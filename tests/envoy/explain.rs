@@ -248,6 +248,7 @@ const LOOKED_AT: &[&str] = &[
     "authorization",
     "cookie",
     "x-variant",
+    "x-variant-layout",
     "x-theme",
     "x-shown",
     "x-quiet",
@@ -406,7 +407,11 @@ fn about_a_thousand_requests_of_the_example() {
         ],
         targets: SHOP_TARGETS,
         credentials: callouts_own().into_iter().chain(tokens).chain(keys).collect(),
-        units: &[],
+        units: &[
+            ("cookie", "visitor=v1"),
+            ("cookie", "visitor=v7"),
+            ("x-variant-layout", "forged"),
+        ],
     };
     let local = Local {
         documents: vec![("employee".to_owned(), jwks().to_string().into_bytes())],
