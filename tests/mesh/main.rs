@@ -18,6 +18,7 @@ mod live;
 mod manifests;
 mod proxy;
 mod report;
+mod subjects;
 mod traffic;
 mod ways;
 mod world;
