@@ -1,11 +1,12 @@
 //! What the mesh does with what the filter says: asks services by mesh names, routes, sticks, retries, and lets nobody go
 //! around.
-use crate::kube::address;
+use crate::kube::{address, apply, patched};
 use crate::mint;
 use crate::proxy::workload;
 use crate::report::Report;
 use crate::subjects::{assigned, in_bucket, second};
 use crate::support::{LONG, Reply, SHORT, Stub, get, h1, tls, until};
+use crate::ways::WAYS;
 use crate::world::{GATEWAY, HOST, INBOUND, OUTBOUND, World, as_caller, as_reader, asking};
 use jsonwebtoken::Algorithm;
 use serde_json::json;
@@ -129,21 +130,33 @@ pub fn checks(report: &mut Report, world: &World) {
             assert_eq!((fine, after_get, failed, after_post), (200, 2, 503, 3));
         },
     );
-    report.check("the outbound policy tries a service's own call again", || {
-        let tries = AtomicUsize::new(0);
-        world
-            .catalog
-            .answer(move |r| match tries.fetch_add(1, Ordering::SeqCst) {
-                0..3 => Reply::status(503),
-                _ => Reply::echo(r),
+    report.check(
+        "the outbound policy tries a service's own call again, where the route would not",
+        || {
+            let patch = r#"[{"op":"replace","path":"/spec/http/0/retries","value":{"attempts":0}}]"#;
+            patched("catalog", patch);
+            until("a route without retries", LONG, || {
+                let route = world
+                    .sidecar
+                    .route("safe-to-repeat", "catalog.shop.svc.cluster.local")?;
+                route["retry_policy"].is_null().then_some(())
             });
-        world.forget();
-        let call = get("/catalog/1").host("catalog.shop.svc.cluster.local");
-        let got = h1(address(OUTBOUND)).send(&call).status;
-        let count = world.catalog.count();
-        world.catalog.answer(Reply::echo);
-        assert_eq!((got, count), (200, 4));
-    });
+            let tries = AtomicUsize::new(0);
+            world
+                .catalog
+                .answer(move |r| match tries.fetch_add(1, Ordering::SeqCst) {
+                    0..3 => Reply::status(503),
+                    _ => Reply::echo(r),
+                });
+            world.forget();
+            let call = get("/catalog/1").host("catalog.shop.svc.cluster.local");
+            let got = h1(address(OUTBOUND)).send(&call).status;
+            let count = world.catalog.count();
+            world.catalog.answer(Reply::echo);
+            apply(&WAYS[2].rendered(world));
+            assert_eq!((got, count), (200, 4));
+        },
+    );
     report.check("the gateway's public keys are served to the mesh", || {
         let keys = h1(address(GATEWAY))
             .send(&get("/.well-known/meshgate/jwks.json").host("istio-ingressgateway.istio-ingress.svc.cluster.local"));

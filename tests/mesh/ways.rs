@@ -1,11 +1,13 @@
 //! The three ways to install the filter are the same filter: in the same place, for the same callers.
-use crate::kube::{address, apply, delete};
+use crate::ROOT;
+use crate::kube::{address, apply, delete, kustomize};
 use crate::proxy::Proxy;
 use crate::report::Report;
 use crate::subjects::first;
 use crate::support::{LONG, get, h1, until};
 use crate::world::{GATEWAY, HOST, OUTBOUND, World, as_caller, as_reader, asking};
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::path::Path;
 
 #[derive(Clone, Copy)]
 pub struct Way(pub &'static str);
@@ -199,4 +201,37 @@ pub fn checks(report: &mut Report, world: &World, way: Way) {
             (!left(&world.gateway, 80) && !left(&world.sidecar, 8080)).then_some(())
         });
     }
+}
+
+/// Envoy's own rate limit beside the filter, as istio/ratelimit installs it. Nobody counts, so that it lets everybody pass.
+pub fn rate_limit(report: &mut Report, world: &World) {
+    report.check(
+        "istio/ratelimit stands behind Meshgate, whose headers it counts by",
+        || {
+            let service = json!({
+                "apiVersion": "v1", "kind": "Service",
+                "metadata": {"name": "ratelimit", "namespace": "platform"},
+                "spec": {"selector": {"app": "ratelimit"}, "ports": [{"name": "grpc", "port": 8081}]},
+            });
+            // Envoy takes no listener that names a cluster it does not have.
+            apply(&service.to_string());
+            let manifests = kustomize(&Path::new(ROOT).join("istio/ratelimit"));
+            apply(&manifests);
+            let has = || {
+                let chains = world.gateway.filters(80);
+                chains.iter().any(|c| c.iter().any(|f| f.contains("http.ratelimit")))
+            };
+            until("the rate limit", LONG, || has().then_some(()));
+            in_order(
+                &world.gateway,
+                80,
+                &["meshgate-gateway", "jwt_authn", "rbac", "http.ratelimit", "router"],
+            );
+            live(world);
+            delete(&manifests);
+            delete(&service.to_string());
+            until("the rate limit to go", LONG, || (!has()).then_some(()));
+            live(world);
+        },
+    );
 }
