@@ -1,5 +1,6 @@
 //! examples/migrate/: what is migrated from, where it can run here, and what is migrated to, beside each other.
 
+mod canary;
 mod clusters;
 mod ext_authz;
 mod kong;

@@ -1,12 +1,13 @@
 //! What goes wrong in a mesh: a policy that is none, a module that is not there. What served goes on, an operator sees it,
 //! and a proxy that has nothing to go on with takes no request.
 use crate::ROOT;
-use crate::kube::{Process, address, apply, delete, istiod_log, kubectl, logged, rejects, run, said};
+use crate::kube::{Process, address, apply, delete, istiod_log, logged, patched, rejects, run, said};
 use crate::live::changed;
 use crate::report::Report;
+use crate::subjects::second;
 use crate::support::{LONG, Reply, Stub, get, h1, until};
 use crate::ways::WAYS;
-use crate::world::{World, as_caller, asking, gateway};
+use crate::world::{World, as_reader, asking, gateway};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::process::Command;
@@ -20,7 +21,7 @@ const FETCHED: &str = "/var/lib/istio/data/";
 
 /// The gateway does its work: it knows who is known, and who is not.
 fn fine(world: &World) -> bool {
-    let known = world.send(&as_caller("/orders/7", "ann.reader.a.5")).status;
+    let known = world.send(&as_reader("/orders/7", "ann")).status;
     known == 200 && world.send(&asking("/orders/7")).status == 401
 }
 
@@ -111,20 +112,10 @@ fn policies(report: &mut Report, world: &World) {
                 (world.gateway.count("listener_manager.lds.update_rejected") > 0).then_some(())
             });
             let patch = r#"[{"op":"replace","path":"/spec/http/0/match/0/uri/prefix","value":"/elsewhere"}]"#;
-            let output = kubectl(&[
-                "-n",
-                "shop",
-                "patch",
-                "virtualservice",
-                "shop",
-                "--type=json",
-                "-p",
-                patch,
-            ]);
-            assert!(output.status.success(), "{}", said(&output).1);
+            patched("shop", patch);
             until("the route's change", LONG, || {
                 world.forget();
-                assert_eq!(world.send(&as_caller("/orders/7", "ann.reader.b.5")).status, 200);
+                assert_eq!(world.send(&as_reader("/orders/7", &second("ann"))).status, 200);
                 (world.second.count() == 0).then_some(())
             });
             assert!(fine(world));
@@ -160,7 +151,7 @@ fn policies(report: &mut Report, world: &World) {
             // istiod sends listeners before filters, so that with the repair itself the one that waited was refused again.
             apply(&unrelated().replace("\"changed\"", "\"changed-again\""));
             until("the listener's change", LONG, || {
-                let response = world.send(&as_caller("/orders/7", "ann.reader.a.5"));
+                let response = world.send(&as_reader("/orders/7", "ann"));
                 (response.header("server").as_deref() == Some("changed-again")).then_some(())
             });
             delete(&unrelated());

@@ -110,6 +110,22 @@ pub fn apply(yaml: &str) {
     assert!(fine, "{said}");
 }
 
+/// Changes a VirtualService of the services' namespace.
+#[track_caller]
+pub fn patched(name: &str, patch: &str) {
+    let output = kubectl(&[
+        "-n",
+        "shop",
+        "patch",
+        "virtualservice",
+        name,
+        "--type=json",
+        "-p",
+        patch,
+    ]);
+    assert!(output.status.success(), "{}", said(&output).1);
+}
+
 #[track_caller]
 pub fn delete(yaml: &str) {
     let (fine, said) = with_input(

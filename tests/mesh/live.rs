@@ -1,9 +1,10 @@
 //! Changes while requests are under way: nobody notices but those who are meant.
-use crate::kube::{apply, kubectl, said};
+use crate::kube::{apply, patched};
 use crate::report::Report;
+use crate::subjects::{first, in_bucket, second};
 use crate::support::{LONG, h1, until};
 use crate::ways::WAYS;
-use crate::world::{GATEWAY, World, as_caller, asking};
+use crate::world::{GATEWAY, World, as_reader, asking};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What is installed, with one text in place of another in the gateway's policy.
@@ -17,12 +18,12 @@ pub fn changed(world: &World, from: &str, to: &str) -> String {
 fn under_load(change: impl FnOnce()) -> (usize, Vec<u16>) {
     let (over, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        let caller = |name: &'static str| {
+        let caller = |name: String| {
             let (over, sent) = (&over, &sent);
             scope.spawn(move || {
                 let mut failed = Vec::new();
                 while !over.load(Ordering::SeqCst) {
-                    let request = as_caller("/orders/load", name);
+                    let request = as_reader("/orders/load", &name);
                     let status = h1(crate::kube::address(GATEWAY))
                         .try_send(&request)
                         .map_or(0, |r| r.status);
@@ -34,7 +35,7 @@ fn under_load(change: impl FnOnce()) -> (usize, Vec<u16>) {
                 failed
             })
         };
-        let callers = [caller("ann.reader.a.5"), caller("bob.reader.b.5")];
+        let callers = [caller(first("ann")), caller(second("bob"))];
         until("load", LONG, || (sent.load(Ordering::SeqCst) > 50).then_some(()));
         // A change that does not come panics; the load ends all the same.
         let changed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(change));
@@ -71,31 +72,20 @@ pub fn checks(report: &mut Report, world: &World) {
         "weights are moved under load: only callers between the old border and the new one move",
         || {
             let sides = || {
-                [40, 60, 95].map(|bucket| {
+                [4999, 5000, 8999, 9000].map(|bucket| {
                     world.forget();
-                    let caller = format!("w{bucket}.reader.a.{bucket}");
-                    assert_eq!(world.send(&as_caller("/orders/7", &caller)).status, 200);
+                    assert_eq!(world.send(&as_reader("/orders/7", &in_bucket(bucket))).status, 200);
                     world.second.count()
                 })
             };
-            assert_eq!(sides(), [0, 0, 1]);
-            let patch = r#"[{"op":"replace","path":"/spec/http/1/route/0/weight","value":50},
-            {"op":"replace","path":"/spec/http/1/route/1/weight","value":50}]"#;
+            assert_eq!(sides(), [0, 0, 0, 1]);
+            let patch = r#"[{"op":"replace","path":"/spec/http/1/route/0/weight","value":5000},
+            {"op":"replace","path":"/spec/http/1/route/1/weight","value":5000}]"#;
             let (sent, failed) = under_load(|| {
-                let output = kubectl(&[
-                    "-n",
-                    "shop",
-                    "patch",
-                    "virtualservice",
-                    "shop",
-                    "--type=json",
-                    "-p",
-                    patch,
-                ]);
-                assert!(output.status.success(), "{}", said(&output).1);
+                patched("shop", patch);
             });
             assert!(failed.is_empty(), "{} of {sent}: {failed:?}", failed.len());
-            until("the new weights", LONG, || (sides() == [0, 1, 1]).then_some(()));
+            until("the new weights", LONG, || (sides() == [0, 1, 1, 1]).then_some(()));
         },
     );
     report.check("the overlay applied again is what it was", || {

@@ -18,6 +18,7 @@ mod live;
 mod manifests;
 mod proxy;
 mod report;
+mod subjects;
 mod traffic;
 mod ways;
 mod world;
@@ -43,6 +44,7 @@ fn main() {
     for way in ways::WAYS {
         ways::checks(&mut report, &world, way);
     }
+    ways::rate_limit(&mut report, &world);
     traffic::checks(&mut report, &world);
     live::checks(&mut report, &world);
     faults::checks(&mut report, &world);

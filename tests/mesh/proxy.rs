@@ -168,6 +168,23 @@ impl Proxy {
         chains
     }
 
+    /// What is done with requests of the route of this name to this cluster's host.
+    pub fn route(&self, name: &str, host: &str) -> Option<Value> {
+        let dump = self.dump();
+        let sections = Self::section(&dump, "RoutesConfigDump");
+        let configs = sections
+            .iter()
+            .flat_map(|s| s["dynamic_route_configs"].as_array().into_iter().flatten());
+        let hosts = configs.flat_map(|c| c["route_config"]["virtual_hosts"].as_array().into_iter().flatten());
+        let mut routes = hosts.flat_map(|h| h["routes"].as_array().into_iter().flatten());
+        let cluster = format!("||{host}");
+        let found = routes.find(|r| {
+            let to = r["route"]["cluster"].as_str();
+            r["name"] == name && to.is_some_and(|c| c.ends_with(&cluster))
+        });
+        found.map(|r| r["route"].clone())
+    }
+
     /// What ECDS brought under this name.
     pub fn extension(&self, name: &str) -> Option<Value> {
         let dump = self.dump();

@@ -1,11 +1,13 @@
 //! What the mesh does with what the filter says: asks services by mesh names, routes, sticks, retries, and lets nobody go
 //! around.
-use crate::kube::address;
+use crate::kube::{address, apply, patched};
 use crate::mint;
 use crate::proxy::workload;
 use crate::report::Report;
+use crate::subjects::{assigned, in_bucket, second};
 use crate::support::{LONG, Reply, SHORT, Stub, get, h1, tls, until};
-use crate::world::{GATEWAY, HOST, INBOUND, OUTBOUND, World, as_caller, asking};
+use crate::ways::WAYS;
+use crate::world::{GATEWAY, HOST, INBOUND, OUTBOUND, World, as_caller, as_reader, asking};
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 use std::io::{Read, Write};
@@ -25,7 +27,7 @@ pub fn checks(report: &mut Report, world: &World) {
         || {
             world.forget();
             for _ in 0..3 {
-                assert_eq!(world.send(&as_caller("/orders/7", "zoe.reader.a.5")).status, 200);
+                assert_eq!(world.send(&as_reader("/orders/7", "zoe")).status, 200);
             }
             let asked = world.auth.received();
             assert_eq!(asked.len(), 1);
@@ -40,8 +42,8 @@ pub fn checks(report: &mut Report, world: &World) {
         "while the auth service is away, a stranger gets 503 and a known caller goes on",
         || {
             world.auth.stop();
-            let stranger = world.send(&as_caller("/orders/7", "new.reader.a.5")).status;
-            let known = world.send(&as_caller("/orders/7", "zoe.reader.a.5")).status;
+            let stranger = world.send(&as_reader("/orders/7", "new")).status;
+            let known = world.send(&as_reader("/orders/7", "zoe")).status;
             world.auth.resume();
             assert_eq!((stranger, known), (503, 200));
         },
@@ -62,22 +64,45 @@ pub fn checks(report: &mut Report, world: &World) {
             assert_eq!(staff(token("rsa", &["guests"])).status, 403);
         },
     );
-    report.check("a variant leads to its subset, and nobody chooses one", || {
-        world.forget();
-        for _ in 0..5 {
-            assert_eq!(world.send(&as_caller("/orders/7", "ann.reader.b.5")).status, 200);
-            let forged = as_caller("/orders/7", "bob.reader.a.5").header("x-variant", "b");
-            assert_eq!(world.send(&forged.header("x_variant", "b")).status, 200);
-        }
-        assert_eq!((world.second.count(), world.app.count()), (5, 5));
-        assert_eq!(world.second.last().header("x-variant").as_deref(), Some("b"));
-    });
+    report.check(
+        "a variant of the experiment leads to its subset, and nobody chooses one",
+        || {
+            let mut met = [0; 3];
+            for n in 0..40 {
+                let subject = format!("visitor-{n}");
+                let wanted = assigned(&subject);
+                let is_b = wanted.variant.as_deref() == Some("b");
+                let other = if is_b { "a" } else { "b" };
+                let forged = as_reader("/orders/7", &subject).header("x-variant-orders", other);
+                for request in [
+                    as_reader("/orders/7", &subject),
+                    forged.header("x_variant_orders", other),
+                ] {
+                    world.forget();
+                    assert_eq!(world.send(&request).status, 200);
+                    // The first version is told by its sidecar, which has it from the gateway's word.
+                    let to_second = is_b || wanted.bucket >= 9000;
+                    let (here, there) = match to_second {
+                        true => (&world.second, &world.app),
+                        false => (&world.app, &world.second),
+                    };
+                    assert_eq!((here.count(), there.count()), (1, 0), "{subject}");
+                    let seen = here.last();
+                    assert_eq!(seen.header("x-variant-orders"), wanted.variant, "{subject}");
+                    assert!(!seen.has("x_variant_orders"), "{subject}");
+                }
+                met[wanted.variant.map_or(0, |v| 1 + usize::from(v == "b"))] += 1;
+            }
+            assert!(met.iter().all(|n| *n > 2), "no part, a, b: {met:?}");
+        },
+    );
     report.check("weights are sticky by the caller's bucket", || {
-        for (bucket, second) in [(0, false), (89, false), (90, true), (99, true)] {
+        for (bucket, second) in [(0, false), (8999, false), (9000, true), (9999, true)] {
+            let other = if second { "0" } else { "9500" };
             world.forget();
             for _ in 0..5 {
-                let caller = format!("c{bucket}.reader.a.{bucket}");
-                let response = world.send(&as_caller("/orders/7", &caller).header("x-bucket", "95"));
+                let request = as_reader("/orders/7", &in_bucket(bucket)).header("x-bucket-orders", other);
+                let response = world.send(&request.header("x_bucket_orders", other));
                 assert_eq!(response.status, 200, "{}", response.text());
             }
             let wanted = if second { (0, 5) } else { (5, 0) };
@@ -95,9 +120,9 @@ pub fn checks(report: &mut Report, world: &World) {
                     _ => Reply::echo(r),
                 });
             world.forget();
-            let fine = world.send(&as_caller("/catalog/1", "ann.reader.a.5")).status;
+            let fine = world.send(&as_reader("/catalog/1", "ann")).status;
             let after_get = world.catalog.count();
-            let mut post = as_caller("/catalog/1", "ann.reader.a.5");
+            let mut post = as_reader("/catalog/1", "ann");
             post.method = b"POST".to_vec();
             let failed = world.send(&post).status;
             let after_post = world.catalog.count();
@@ -105,21 +130,33 @@ pub fn checks(report: &mut Report, world: &World) {
             assert_eq!((fine, after_get, failed, after_post), (200, 2, 503, 3));
         },
     );
-    report.check("the outbound policy tries a service's own call again", || {
-        let tries = AtomicUsize::new(0);
-        world
-            .catalog
-            .answer(move |r| match tries.fetch_add(1, Ordering::SeqCst) {
-                0..3 => Reply::status(503),
-                _ => Reply::echo(r),
+    report.check(
+        "the outbound policy tries a service's own call again, where the route would not",
+        || {
+            let patch = r#"[{"op":"replace","path":"/spec/http/0/retries","value":{"attempts":0}}]"#;
+            patched("catalog", patch);
+            until("a route without retries", LONG, || {
+                let route = world
+                    .sidecar
+                    .route("safe-to-repeat", "catalog.shop.svc.cluster.local")?;
+                route["retry_policy"].is_null().then_some(())
             });
-        world.forget();
-        let call = get("/catalog/1").host("catalog.shop.svc.cluster.local");
-        let got = h1(address(OUTBOUND)).send(&call).status;
-        let count = world.catalog.count();
-        world.catalog.answer(Reply::echo);
-        assert_eq!((got, count), (200, 4));
-    });
+            let tries = AtomicUsize::new(0);
+            world
+                .catalog
+                .answer(move |r| match tries.fetch_add(1, Ordering::SeqCst) {
+                    0..3 => Reply::status(503),
+                    _ => Reply::echo(r),
+                });
+            world.forget();
+            let call = get("/catalog/1").host("catalog.shop.svc.cluster.local");
+            let got = h1(address(OUTBOUND)).send(&call).status;
+            let count = world.catalog.count();
+            world.catalog.answer(Reply::echo);
+            apply(&WAYS[2].rendered(world));
+            assert_eq!((got, count), (200, 4));
+        },
+    );
     report.check("the gateway's public keys are served to the mesh", || {
         let keys = h1(address(GATEWAY))
             .send(&get("/.well-known/meshgate/jwks.json").host("istio-ingressgateway.istio-ingress.svc.cluster.local"));
@@ -130,7 +167,7 @@ pub fn checks(report: &mut Report, world: &World) {
     });
     around(report, world);
     report.check("the access log has the filter's words", || {
-        world.send(&as_caller("/orders/logged?secret=1", "log.reader.a.5"));
+        world.send(&as_reader("/orders/logged?secret=1", "log"));
         world.send(&asking("/orders/unknown"));
         let line = |part: &str| {
             until(part, SHORT, || {
@@ -187,7 +224,7 @@ fn around(report: &mut Report, world: &World) {
         "past the gateway: its word passes in its own hands and in no other workload's",
         || {
             world.forget();
-            assert_eq!(world.send(&as_caller("/orders/7", "ann.reader.b.5")).status, 200);
+            assert_eq!(world.send(&as_reader("/orders/7", &second("ann"))).status, 200);
             // As the second version without a sidecar got it.
             let word = world.second.last().header("x-identity").expect("the gateway's word");
             let request =
@@ -208,7 +245,7 @@ fn around(report: &mut Report, world: &World) {
         let connections = world.app.connections();
         assert!(
             h1(address(INBOUND))
-                .try_send(&as_caller("/orders/7", "ann.editor.a.5"))
+                .try_send(&as_caller("/orders/7", "ann", "editor"))
                 .is_err()
         );
         assert_eq!((world.app.count(), world.app.connections()), (0, connections));

@@ -124,26 +124,26 @@ fn relative(folder: &Path) -> PathBuf {
         .collect()
 }
 
-/// Whoever says who they are is believed: `Bearer NAME.ROLE.VARIANT.BUCKET`.
+/// Whoever says who they are is believed: `Bearer NAME.ROLE`.
 fn answer(request: &Received) -> Reply {
     let credential = request.header("authorization").unwrap_or_default();
     let Some(said) = credential.strip_prefix("Bearer ") else {
         return Reply::status(401);
     };
-    let [name, role, variant, bucket] = said.split('.').collect::<Vec<_>>()[..] else {
+    let Some((name, role)) = said.split_once('.') else {
         return Reply::status(401);
     };
-    Reply::ok()
-        .header("x-auth-user", name)
-        .header("x-auth-role", role)
-        .header("x-auth-variant", variant)
-        .header("x-auth-bucket", bucket)
+    Reply::ok().header("x-auth-user", name).header("x-auth-role", role)
 }
 
 pub fn asking(path: &str) -> Request {
     get(path).host(HOST)
 }
 
-pub fn as_caller(path: &str, caller: &str) -> Request {
-    asking(path).header("authorization", format!("Bearer {caller}"))
+pub fn as_caller(path: &str, name: &str, role: &str) -> Request {
+    asking(path).header("authorization", format!("Bearer {name}.{role}"))
+}
+
+pub fn as_reader(path: &str, name: &str) -> Request {
+    as_caller(path, name, "reader")
 }
