@@ -236,14 +236,14 @@ fn istio_has_the_rate_limit_of_envoy() {
 
 /// What instances and budgets are chosen by is a header that Meshgate removes and sets, not one of the client's.
 #[test]
-fn only_identity_headers_choose() {
+fn only_headers_that_are_set_anew_choose() {
     let policies = ["envoy/policy.yaml", "istio/policy/gateway/platform.yaml"].map(file);
-    let identity = |name: &str| {
+    let set = |name: &str| {
         let headers = |p: &Value| {
-            p["identity"]["headers"]
-                .as_object()
-                .expect("identity headers")
-                .contains_key(name)
+            let identity = p["identity"]["headers"].as_object().expect("identity headers");
+            let mut experiments = p["experiments"].as_object().into_iter().flatten();
+            identity.contains_key(name)
+                || experiments.any(|(_, e)| [&e["header"], &e["bucket_header"]].contains(&&json!(name)))
         };
         policies.iter().any(headers)
     };
@@ -258,7 +258,7 @@ fn only_identity_headers_choose() {
     }
     assert!(named.len() >= 6, "{named:?}");
     for name in named {
-        assert!(identity(&name), "{name} is not in identity.headers");
+        assert!(set(&name), "{name} is neither in identity.headers nor an experiment's");
     }
 }
 

@@ -2,7 +2,7 @@
 //! around.
 use crate::kube::{address, apply, patched};
 use crate::mint;
-use crate::proxy::workload;
+use crate::proxy::{Proxy, workload};
 use crate::report::Report;
 use crate::subjects::{assigned, in_bucket, second};
 use crate::support::{LONG, Reply, SHORT, Stub, get, h1, tls, until};
@@ -188,12 +188,18 @@ pub fn checks(report: &mut Report, world: &World) {
         assert_eq!(unknown["outcome"], "unauthenticated");
     });
     report.check("an operator sees the filter's counters", || {
-        assert!(
-            world.gateway.count("meshgate_requests_total") > 0,
-            "{}",
-            world.gateway.stats("wasm")
-        );
-        assert!(world.sidecar.count("meshgate_requests_total") > 0);
+        let counted = |proxy: &Proxy, counter: &str| proxy.count(&format!("wasmcustom.meshgate_{counter}"));
+        let allowed = "requests_total.rule=orders.outcome=allowed";
+        let before = counted(&world.gateway, allowed);
+        assert_eq!(world.send(&as_reader("/orders/7", &second("counted"))).status, 200);
+        until("one request more", SHORT, || {
+            (counted(&world.gateway, allowed) == before + 1).then_some(())
+        });
+        assert!(counted(&world.sidecar, "requests_total.rule=service.outcome=allowed") > 0);
+        // An exposure is told where the variant is computed, and not again where it is believed.
+        let exposures = "exposures_total.experiment=orders-page.variant=";
+        assert!(counted(&world.gateway, &format!("{exposures}b")) > 0);
+        assert_eq!(counted(&world.sidecar, exposures), 0);
     });
 }
 
