@@ -9,7 +9,8 @@ ALICE = {"x-user-id": "alice", "x-user-groups": "staff,ops", "x-tenant-id": "acm
 BOB = {"x-user-id": "bob", "x-user-groups": "staff", "x-tenant-id": "acme", "x-authenticated-by": "account_if_up"}
 KNOWN_BOB = {**BOB, "x-authenticated-by": "account"}
 NOBODY = {}
-NAMES = [*ALICE, "x-admin-id"]  # every header that the policy lets only Meshgate set
+NAMES = [*ALICE, "x-admin-id"]  # every header that the policy lets only Meshgate set, but for
+VARIANT = "x-variant-checkout"
 
 AS_ALICE = ["Authorization: Bearer alice-token"]
 AS_BOB = ["Authorization: Bearer bob-token"]
@@ -161,8 +162,8 @@ def faults(one, status, headers, answer, saw, reached):
     identity = sorted((name, value) for name, value in got if fold(name) in names)
     if identity != sorted(one.saw.items()):
         yield f"identity {sorted(one.saw.items())}", str(identity)
-    variants = [(name, value) for name, value in got if fold(name) == "x_variant_checkout"]
-    if variants != ([("x-variant-checkout", one.variant)] if one.variant else []):
+    variants = [(name, value) for name, value in got if fold(name) == fold(VARIANT)]
+    if variants != ([(VARIANT, one.variant)] if one.variant else []):
         yield f"variant {one.variant}", str(variants)
     for name, value in got:
         if fold(name).startswith(("x_auth_", "x_internal_")) or fold(name) == "authorization" or "session=" in value:
@@ -183,19 +184,19 @@ def fold(name):
 
 
 def told(saw):
-    """The values of NAMES, in that order; two values of one header are shown as a+b."""
+    """The values of NAMES, in that order, and the variant; two values of one header are shown as a+b."""
     if saw is None:
         return "-"
     got = [pair(header) for header in saw["headers"]]
-    words = ["+".join(value for key, value in got if fold(key) == fold(name)) for name in NAMES]
-    return "  ".join(filter(None, words)) or "no identity"
+    *words, variant = ["+".join(value for key, value in got if fold(key) == fold(name)) for name in [*NAMES, VARIANT]]
+    return "  ".join(filter(None, ["  ".join(filter(None, words)) or "no identity", variant]))
 
 
 def table(rows, colours):
     def paint(code, text):
         return f"\033[{code}m{text}\033[0m" if colours else text
 
-    head = ("", "sample", "request", "who", "verdict", "the upstream saw (user, groups, tenant, known by, admin)")
+    head = ("", "sample", "request", "who", "verdict", "the upstream saw (user, groups, tenant, known by, admin, variant)")
     cells = [("FAIL" if r.faults else "ok", r.sample.what, r.sample.line, r.sample.who, r.verdict, r.saw) for r in rows]
     widths = [max(len(row[i]) for row in [head, *cells]) for i in range(len(head))]
     lines = [paint("1", "  ".join(cell.ljust(width) for cell, width in zip(head, widths)).rstrip())]
