@@ -191,7 +191,7 @@ fn a_variant_meets_nobody() {
         "experiments": {"checkout": {"unit": ["header:x-device"], "header": "x-variant-checkout", "variants": [
             {"name": "control", "weight": "50%"}, {"name": "blue", "weight": "50%"}, {"name": "over", "weight": "0%"},
         ]}},
-        "rules": [{"name": "all", "match": {"hosts": ["*"]}, "authenticate": "none", "experiments": ["checkout"]}],
+        "rules": [{"name": "all", "match": {"hosts": ["*"], "paths": ["/**"]}, "authenticate": "none", "experiments": ["checkout"]}],
     });
     let parsed = meshgate::config::parse(policy.to_string().as_bytes()).expect("a policy");
     let experiment = parsed.policy.experiments[0].clone();
