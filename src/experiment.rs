@@ -134,6 +134,16 @@ pub struct Force {
     pub require: Require,
 }
 
+impl Share {
+    /// Whether the variant at this position has any, some time.
+    pub fn has(&self, position: usize) -> bool {
+        match self {
+            Self::Weights { weights, .. } => weights.get(position).is_some_and(|weight| *weight > 0.0),
+            Self::Ranges(ranges) => ranges.get(position).is_some_and(|of| !of.is_empty()),
+        }
+    }
+}
+
 impl Variants {
     /// What is set for the upstream, made once for all requests.
     pub fn made(self) -> Self {

@@ -7,8 +7,10 @@ import socket
 
 ALICE = {"x-user-id": "alice", "x-user-groups": "staff,ops", "x-tenant-id": "acme", "x-authenticated-by": "account"}
 BOB = {"x-user-id": "bob", "x-user-groups": "staff", "x-tenant-id": "acme", "x-authenticated-by": "account_if_up"}
+KNOWN_BOB = {**BOB, "x-authenticated-by": "account"}
 NOBODY = {}
-NAMES = [*ALICE, "x-admin-id"]  # every header that the policy lets only Meshgate set
+NAMES = [*ALICE, "x-admin-id"]  # every header that the policy lets only Meshgate set, but for
+VARIANT = "x-variant-checkout"
 
 AS_ALICE = ["Authorization: Bearer alice-token"]
 AS_BOB = ["Authorization: Bearer bob-token"]
@@ -18,19 +20,28 @@ FORGED = [
     "X-User-Groups: ops", "x-tenant-id: evil", "x-authenticated-by: me", "x-admin-id: root",
     "x-auth-user: root", "x-internal-debug: 1", "x-variant-checkout: blue",
 ]
+# Who is nobody goes by the cookie that the policy gives out; a random one could be of either version.
+GUEST = "Cookie: mg_unit=guest-5"
+GUEST_OF_BLUE = "Cookie: mg_unit=guest-7"
 
 # `saw`: the identity that the upstream was told, or None if the request must not reach it.
 # `error`: the code in Meshgate's own refusals. `has`: headers of the reply and how they start.
-# `version`: which of the upstream's versions it meets.
-Sample = collections.namedtuple("Sample", "what who line headers status error saw has path version")
+# `variant`: which one of `checkout` the upstream is told, and so which of its versions that is.
+Sample = collections.namedtuple("Sample", "what who line headers status error saw has path variant")
+VERSIONS = {"control": "v1", "blue": "v2", None: "v1"}
 
 
-def sample(what, who, line, headers, status, error=None, saw=None, has=None, path=None, version="v1"):
-    return Sample(what, who, line, headers, status, error, saw, has or {}, path, version)
+def sample(what, who, line, headers, status, error=None, saw=None, has=None, path=None, variant="control"):
+    return Sample(what, who, line, headers, status, error, saw, has or {}, path, variant)
 
 
 BEFORE = [
     sample("allowed", "alice", "GET /orders/7", AS_ALICE, 200, saw=ALICE),
+    sample("variant control", "alice", "GET /orders/8", AS_ALICE, 200, saw=ALICE, variant="control"),
+    sample("variant blue", "bob", "GET /orders/8", AS_BOB, 200, saw=KNOWN_BOB, variant="blue"),
+    sample("forged variant", "alice", "GET /orders/8", ["x-variant-checkout: blue"] + AS_ALICE, 200, saw=ALICE),
+    sample("forged variant", "bob", "GET /orders/8", ["X_Variant.Checkout: control", "x-variant-checkout: control"] + AS_BOB,
+           200, saw=KNOWN_BOB, variant="blue"),
     sample("session cookie", "alice", "GET /orders/7", ["Cookie: theme=dark; session=alice-session"], 200, saw=ALICE),
     sample("denied by the service", "mallory", "GET /orders/7", ["Authorization: Bearer mallory-token"], 403, "banned"),
     sample("unknown credential", "?", "GET /orders/7", ["Authorization: Bearer guessed"], 401, "invalid_token",
@@ -38,11 +49,12 @@ BEFORE = [
     sample("no credential", "nobody", "GET /orders/7", [], 401, "unauthenticated", has={"www-authenticate": ""}),
     sample("two credentials", "alice, bob", "GET /orders/7", AS_ALICE + AS_BOB, 400, "bad_request"),
     sample("forged identity", "alice", "GET /orders/7", FORGED + AS_ALICE, 200, saw=ALICE),
-    sample("public path, forged", "nobody", "GET /public/hello", FORGED + AS_BOB, 200, saw=NOBODY),
-    sample("open to all, nobody", "nobody", "GET /catalog/tea", FORGED, 200, saw=NOBODY),
-    sample("open to all, known", "bob", "GET /catalog/tea", AS_BOB, 200, saw=BOB),
+    sample("public path, forged", "nobody", "GET /public/hello", [GUEST, *FORGED, *AS_BOB], 200, saw=NOBODY),
+    sample("variant of nobody", "nobody", "GET /public/hello", [GUEST_OF_BLUE], 200, saw=NOBODY, variant="blue"),
+    sample("open to all, nobody", "nobody", "GET /catalog/tea", FORGED, 200, saw=NOBODY, variant=None),
+    sample("open to all, known", "bob", "GET /catalog/tea", AS_BOB, 200, saw=BOB, variant=None),
     sample("preflight", "nobody", "OPTIONS /catalog/tea",
-           ["Origin: https://shop.example.com", "Access-Control-Request-Method: GET"], 200, saw=NOBODY),
+           ["Origin: https://shop.example.com", "Access-Control-Request-Method: GET"], 200, saw=NOBODY, variant=None),
     sample("closed path", "alice", "GET /internal/debug", AS_ALICE, 404, "not_found"),
     sample("path without a rule", "alice", "GET /elsewhere", AS_ALICE, 403, "forbidden"),
     sample("group held", "alice", "GET /admin/users", AS_ALICE, 200, saw={**ALICE, "x-admin-id": "alice"}),
@@ -57,8 +69,8 @@ BEFORE = [
 ]
 DOWN = [
     sample("auth down: deny", "alice", "GET /orders/7", AS_ALICE, 503, "auth_unavailable"),
-    sample("auth down: allow", "alice", "GET /catalog/tea", AS_ALICE, 200, saw=NOBODY),
-    sample("auth down: public", "nobody", "GET /public/hello", [], 200, saw=NOBODY),
+    sample("auth down: allow", "alice", "GET /catalog/tea", AS_ALICE, 200, saw=NOBODY, variant=None),
+    sample("auth down: public", "nobody", "GET /public/hello", [GUEST], 200, saw=NOBODY),
     sample("auth down: no credential", "nobody", "GET /orders/7", [], 401, "unauthenticated"),
 ]
 AFTER = [sample("auth back again", "alice", "GET /orders/7", AS_ALICE, 200, saw=ALICE)]
@@ -143,15 +155,18 @@ def faults(one, status, headers, answer, saw, reached):
     path = one.path or one.line.split(" ")[1]
     if saw["path"] != path:
         yield f"path {path} at the upstream", saw["path"]
-    if saw["version"] != one.version:
-        yield f"version {one.version} of the upstream", saw["version"]
+    if saw["version"] != VERSIONS[one.variant]:
+        yield f"version {VERSIONS[one.variant]} of the upstream", saw["version"]
     got = [pair(header) for header in saw["headers"]]
     names = {fold(name) for name in NAMES}
     identity = sorted((name, value) for name, value in got if fold(name) in names)
     if identity != sorted(one.saw.items()):
         yield f"identity {sorted(one.saw.items())}", str(identity)
+    variants = [(name, value) for name, value in got if fold(name) == fold(VARIANT)]
+    if variants != ([(VARIANT, one.variant)] if one.variant else []):
+        yield f"variant {one.variant}", str(variants)
     for name, value in got:
-        if fold(name).startswith(("x_auth_", "x_internal_", "x_variant_")) or fold(name) == "authorization" or "session=" in value:
+        if fold(name).startswith(("x_auth_", "x_internal_")) or fold(name) == "authorization" or "session=" in value:
             yield f"no {name} at the upstream", f"{name}: {value}"
     cookies = [value for name, value in got if name.lower() == "cookie"]
     if any("theme=dark" in header for header in one.headers) and cookies != ["theme=dark"]:
@@ -169,19 +184,19 @@ def fold(name):
 
 
 def told(saw):
-    """The values of NAMES, in that order; two values of one header are shown as a+b."""
+    """The values of NAMES, in that order, and the variant; two values of one header are shown as a+b."""
     if saw is None:
         return "-"
     got = [pair(header) for header in saw["headers"]]
-    words = ["+".join(value for key, value in got if fold(key) == fold(name)) for name in NAMES]
-    return "  ".join(filter(None, words)) or "no identity"
+    *words, variant = ["+".join(value for key, value in got if fold(key) == fold(name)) for name in [*NAMES, VARIANT]]
+    return "  ".join(filter(None, ["  ".join(filter(None, words)) or "no identity", variant]))
 
 
 def table(rows, colours):
     def paint(code, text):
         return f"\033[{code}m{text}\033[0m" if colours else text
 
-    head = ("", "sample", "request", "who", "verdict", "the upstream saw (user, groups, tenant, known by, admin)")
+    head = ("", "sample", "request", "who", "verdict", "the upstream saw (user, groups, tenant, known by, admin, variant)")
     cells = [("FAIL" if r.faults else "ok", r.sample.what, r.sample.line, r.sample.who, r.verdict, r.saw) for r in rows]
     widths = [max(len(row[i]) for row in [head, *cells]) for i in range(len(head))]
     lines = [paint("1", "  ".join(cell.ljust(width) for cell, width in zip(head, widths)).rstrip())]

@@ -7,7 +7,7 @@ use super::{ffi, host};
 use crate::authn::callout::CalloutFailure;
 use crate::decide::{Record, Used, request_id};
 use crate::denial::Outcome;
-use crate::experiment::{self, Exposure};
+use crate::experiment::{self, Experiment, Exposure, Kind};
 use crate::header::Headers;
 use crate::policy::{AccessFields, Authenticator, Policy, Rule};
 use crate::request::query;
@@ -62,6 +62,11 @@ impl Counters {
             }
             Some(Histogram::named("callout_duration", &[label]))
         };
+        policy.experiments.iter().for_each(|experiment| {
+            for variant in met(experiment) {
+                exposures(experiment, variant);
+            }
+        });
         Self {
             known: RefCell::default(),
             durations: policy.authenticators.iter().map(duration).collect(),
@@ -121,17 +126,32 @@ impl Counters {
         let (experiment, shadow) = (&exposure.experiment, exposure.experiment.is_shadow());
         let key = Key::Exposure(experiment.name.clone(), exposure.variant.clone(), shadow);
         self.increment(key, &|| {
-            let name = match shadow {
-                false => "exposures_total",
-                true => "shadow_exposures_total",
-            };
-            let variant = exposure.variant.as_deref().unwrap_or(BY_ROUTE);
-            Counter::named(name, &[("experiment", &experiment.name), ("variant", variant)])
+            exposures(experiment, exposure.variant.as_deref().unwrap_or(BY_ROUTE))
         });
     }
 
     fn increment(&self, key: Key, named: &dyn Fn() -> Counter) {
         self.known.borrow_mut().entry(key).or_insert_with(named).increment();
+    }
+}
+
+fn exposures(experiment: &Experiment, variant: &str) -> Counter {
+    let name = match experiment.is_shadow() {
+        false => "exposures_total",
+        true => "shadow_exposures_total",
+    };
+    Counter::named(name, &[("experiment", &experiment.name), ("variant", variant)])
+}
+
+/// What callers may get: a variant without a share is no fault that nobody gets.
+fn met(experiment: &Experiment) -> Vec<&str> {
+    match &experiment.kind {
+        Kind::Variants(variants) => {
+            let all = variants.variants.iter().enumerate();
+            let met = all.filter(|(at, _)| variants.share.has(*at));
+            met.map(|(_, variant)| &*variant.name).collect()
+        }
+        Kind::Bucket(_) => vec![BY_ROUTE],
     }
 }
 

@@ -3,6 +3,7 @@
 mod exposures;
 mod remembered;
 mod routes;
+mod shipped;
 mod told;
 
 use crate::policies::json;

@@ -15,7 +15,7 @@ impl Shipped {
         Self::with(&policies::json(&read("envoy/policy.yaml")))
     }
 
-    /// Without the policy's `upstream`: one request is one try.
+    /// Without the policy's `upstream` and `experiments`: one request is one try, at one version of the upstream.
     pub fn new() -> Self {
         let policy = policies::json(&read("envoy/policy.yaml"));
         let mut policy: Value = serde_json::from_str(&policy).expect("JSON");
@@ -24,6 +24,11 @@ impl Shipped {
             .expect("an object")
             .remove("upstream");
         assert!(upstream.is_some(), "the defaults of envoy/policy.yaml have moved");
+        let experiments = policy.as_object_mut().expect("an object").remove("experiments");
+        assert!(experiments.is_some(), "the experiments of envoy/policy.yaml have moved");
+        for rule in policy["rules"].as_array_mut().expect("rules") {
+            rule.as_object_mut().expect("a rule").remove("experiments");
+        }
         Self::with(&policy.to_string())
     }
 

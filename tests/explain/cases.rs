@@ -14,7 +14,7 @@ fn those_of_the_demo_hold_and_meet_every_rule() {
     let cases = format!("{ROOT}/envoy/cases.yaml");
     let (status, output, errors) = meshgate(&["test", &cases, "--every-rule"]);
     assert_eq!((status, errors.as_str()), (0, ""), "{output}");
-    assert!(output.ends_with(": 6 of 6 rules met\n10 cases, 0 failed\n"), "{output}");
+    assert!(output.ends_with(": 7 of 7 rules met\n15 cases, 0 failed\n"), "{output}");
 }
 
 #[test]
@@ -80,8 +80,8 @@ FAIL  passes ({0}:15)
       upstream authorization is absent, expected "******"
       upstream x-note is "a", expected "b"
       upstream x-gone is absent, expected "c"
-      response set-cookie is absent, expected "a=******"
-{1}: 3 of 6 rules met, no case meets sign-in, closed, catalog
+      response set-cookie is "mg_unit=******; Path=/; Max-Age=7776000; Secure; HttpOnly; SameSite=Lax", expected "a=******"
+{1}: 3 of 7 rules met, no case meets sign-in, health, closed, catalog
 4 cases, 3 failed
 "#,
         cases.path(),

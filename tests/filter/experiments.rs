@@ -10,14 +10,17 @@ const POLICY: &str = r#"{
     "plain": { "unit": ["header:x-device", "subject"], "header": "x-plain", "response_header": "x-plain", "variants": [{ "name": "a" }] },
     "kept": { "unit": ["cookie:mg"], "header": "x-kept", "variants": [{ "name": "a" }], "remember": { "cookie": "mg", "max_age": "1d" } },
     "routed": { "unit": ["header:x-device"], "bucket_header": "x-bucket" },
-    "by_ip": { "unit": ["client_ip"], "header": "x-ip", "variants": [{ "name": "a" }] }
+    "by_ip": { "unit": ["client_ip"], "header": "x-ip", "variants": [{ "name": "a" }] },
+    "split": { "unit": ["header:x-device"], "header": "x-split", "variants": [{ "name": "all", "weight": "100%" }, { "name": "over", "weight": "0%" }] },
+    "ranged": { "unit": ["header:x-device"], "header": "x-ranged", "mode": "shadow", "variants": [{ "name": "some", "ranges": [["0%", "10%"]] }] }
   },
   "rules": [
     { "name": "none", "match": { "hosts": ["*"], "paths": ["/none"] }, "authenticate": "none" },
     { "name": "plain", "match": { "hosts": ["*"], "paths": ["/plain"] }, "authenticate": "none", "experiments": ["plain"] },
     { "name": "kept", "match": { "hosts": ["*"], "paths": ["/kept"] }, "authenticate": "none", "experiments": ["kept"] },
     { "name": "routed", "match": { "hosts": ["*"], "paths": ["/routed"] }, "authenticate": "none", "experiments": ["routed"] },
-    { "name": "by_ip", "match": { "hosts": ["*"], "paths": ["/ip"] }, "authenticate": "none", "experiments": ["by_ip"] }
+    { "name": "by_ip", "match": { "hosts": ["*"], "paths": ["/ip"] }, "authenticate": "none", "experiments": ["by_ip"] },
+    { "name": "more", "match": { "hosts": ["*"], "paths": ["/more"] }, "authenticate": "none", "experiments": ["split", "ranged"] }
   ]
 }"#;
 
@@ -79,6 +82,27 @@ fn lines(host: &Host, of: &str) -> Vec<Value> {
     let lines = host.logs().into_iter();
     let lines = lines.filter_map(|(_, line)| serde_json::from_str::<Value>(&line).ok());
     lines.filter(|line| line["msg"] == of).collect()
+}
+
+/// What an alert looks for. A variant that is over is none.
+#[test]
+fn what_may_be_met_is_counted_from_the_start() {
+    let host = host();
+    let counted = |of: &str| host.metric(&format!("meshgate_{of}"));
+    for met in [
+        "exposures_total.experiment=plain.variant=a",
+        "exposures_total.experiment=routed.variant=by_route",
+        "exposures_total.experiment=split.variant=all",
+        "shadow_exposures_total.experiment=ranged.variant=some",
+    ] {
+        assert_eq!(counted(met), Some(0), "{met}");
+    }
+    for over in [
+        "exposures_total.experiment=split.variant=over",
+        "exposures_total.experiment=ranged.variant=some",
+    ] {
+        assert_eq!(counted(over), None, "{over}");
+    }
 }
 
 #[test]

@@ -6,11 +6,13 @@ use crate::shipped::Shipped;
 use crate::support::probe::{self, TRAPS_ABOVE_HEADERS};
 use crate::support::*;
 use crate::traffic::Traffic;
+use meshgate::experiment::Kind;
+use meshgate::time::UnixTime;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// An Envoy whose metrics have the labels of the shipped bootstrap.
 fn tagged() -> GateBuilder {
@@ -181,35 +183,48 @@ fn the_proxy_does_not_answer() {
     prometheus.resolves("MeshgateDown");
 }
 
-/// The counter as the filter has it, of a stand-in for a proxy: what matters is what becomes of its numbers.
+/// All who come hash to one variant. Another is over, and nobody misses it.
 #[test]
 fn a_variant_meets_nobody() {
-    let (blue, scrapes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let counted = blue.clone();
-    let proxy = Stub::start(move |_| {
-        let control = scrapes.fetch_add(20, Ordering::SeqCst);
-        let blue = counted.load(Ordering::SeqCst);
-        let line = |variant: &str, n: u64| {
-            format!("meshgate_exposures_total{{experiment=\"checkout\",variant=\"{variant}\"}} {n}\n")
-        };
-        let body = format!(
-            "# TYPE meshgate_exposures_total counter\n{}{}",
-            line("control", control),
-            line("blue", blue)
-        );
-        Reply::ok()
-            .header("content-type", "text/plain; version=0.0.4")
-            .body(body)
+    let policy = json!({
+        "version": 1,
+        "experiments": {"checkout": {"unit": ["header:x-device"], "header": "x-variant-checkout", "variants": [
+            {"name": "control", "weight": "50%"}, {"name": "blue", "weight": "50%"}, {"name": "over", "weight": "0%"},
+        ]}},
+        "rules": [{"name": "all", "match": {"hosts": ["*"], "paths": ["/**"]}, "authenticate": "none", "experiments": ["checkout"]}],
     });
-    let prometheus = Prometheus::start(&[proxy.addr()]);
+    let parsed = meshgate::config::parse(policy.to_string().as_bytes()).expect("a policy");
+    let experiment = parsed.policy.experiments[0].clone();
+    let gets = move |device: &str| match &experiment.kind {
+        Kind::Variants(variants) => {
+            let all = variants.assign(&experiment.seed, device.as_bytes(), UnixTime::default());
+            variants.variants[all.variant.expect("it takes part")].name.to_string()
+        }
+        Kind::Bucket(_) => panic!("a bucket"),
+    };
+    let gate = tagged().policy(policy).start();
+    let prometheus = watched(&gate);
+    let both = Arc::new(AtomicBool::new(false));
+    let told = both.clone();
+    // Nobody comes twice: an exposure is told once.
+    let _traffic = Traffic::start(gate.addr(), move |n| {
+        let wanted = if told.load(Ordering::SeqCst) && n % 2 == 0 {
+            "blue"
+        } else {
+            "control"
+        };
+        let mut tries = (0..).map(|m| format!("{n}-{m}"));
+        get("/").header("x-device", tries.find(|device| gets(device) == wanted).expect("one"))
+    });
     prometheus.fires("MeshgateVariantWithoutTraffic");
     let all = prometheus
         .query("ALERTS{alertname=\"MeshgateVariantWithoutTraffic\"}")
         .unwrap();
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(all[0]["metric"]["variant"], "blue");
-    blue.store(1, Ordering::SeqCst);
+    both.store(true, Ordering::SeqCst);
     prometheus.resolves("MeshgateVariantWithoutTraffic");
+    gate.envoy.assert_no_trap();
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Of a run that is drawn: how long, and when the auth service is away.
 const DRAWN_S: u64 = 150;
@@ -92,24 +92,7 @@ fn policy() -> String {
     let rules = policy["rules"].as_array_mut().expect("rules");
     rules
         .push(json!({"name": "staff-only", "match": {"hosts": ["*"], "paths": ["/token"]}, "authenticate": ["staff"]}));
-    if counts_exposures() {
-        policy["experiments"] = experiments();
-    }
     policy.to_string()
-}
-
-fn experiments() -> Value {
-    json!({"checkout": {
-        "unit": ["subject"], "seed": "checkout", "header": "x-variant-checkout",
-        "variants": [{"name": "control", "weight": "80%"}, {"name": "blue", "weight": "20%"}],
-    }})
-}
-
-/// Whether this filter knows experiments. One that does not has a stand-in beside it.
-fn counts_exposures() -> bool {
-    let rules = json!([{"name": "a", "match": {"hosts": ["*"]}, "authenticate": "none"}]);
-    let policy = json!({"version": 1, "experiments": experiments(), "rules": rules});
-    meshgate::config::parse(policy.to_string().as_bytes()).is_ok()
 }
 
 /// Callers of all kinds, some fifty requests a second.
@@ -134,21 +117,6 @@ fn request(n: usize) -> Request {
     request.host("localhost")
 }
 
-/// Exposures, of a stand-in for a proxy, until a request of this run is given a variant.
-fn exposures() -> Stub {
-    let began = Instant::now();
-    Stub::start(move |_| {
-        let seconds = began.elapsed().as_millis() as u64;
-        let line = |variant: &str, n: u64| {
-            format!("meshgate_exposures_total{{experiment=\"checkout\",variant=\"{variant}\"}} {n}\n")
-        };
-        let body = line("control", seconds * 9 / 1000) + &line("blue", seconds / 1000);
-        Reply::ok()
-            .header("content-type", "text/plain; version=0.0.4")
-            .body(body)
-    })
-}
-
 #[test]
 fn every_panel_shows_something() {
     let draws = std::env::var_os("MESHGATE_DASHBOARD").map(std::path::PathBuf::from);
@@ -170,13 +138,7 @@ fn every_panel_shows_something() {
         };
         reply.delay(took)
     });
-    let stand_in = exposures();
-    let mut targets = vec![envoy.admin()];
-    // What is drawn is real.
-    if draws.is_none() && !counts_exposures() {
-        targets.push(stand_in.addr());
-    }
-    let prometheus = Prometheus::start(&targets);
+    let prometheus = Prometheus::start(&[envoy.admin()]);
     let addr = envoy.listener("edge");
     let _traffic: Vec<Traffic> = (0..3)
         .map(|client| Traffic::start(addr, move |n| request(n * 3 + client)))

@@ -42,6 +42,14 @@ authenticators:
 identity:
   headers: { x-user-id: "{subject}" }
   assertion: { header: x-identity, keys: [{ env: SIGNING_KEY }], issuer: gateway, audience: mesh, jwks_path: /jwks.json }
+experiments:
+  # The same callers again and again are told every second.
+  checkout:
+    unit: [subject]
+    header: x-variant-checkout
+    variants: [{ name: control, weight: 80% }, { name: blue, weight: 20% }]
+    exposure: { window: 1s }
+  quiet: { unit: [subject], header: x-variant-quiet, mode: shadow, variants: [{ name: loud }] }
 rate_limits:
   few: { per: client_ip, requests: 1, window: 1h }
 defaults: { authenticate: [account] }
@@ -57,7 +65,7 @@ rules:
 - { name: cors, match: { hosts: ["*"], paths: [/cors] }, cors: { preflight: pass } }
 - { name: forget, match: { hosts: ["*"], paths: [/forget], methods: [POST] }, require: { authenticators: [account] }, forget: requested }
 - { name: trial, match: { hosts: ["*"], paths: [/shop] }, authenticate: [lenient], mode: shadow }
-- { name: shop, match: { hosts: ["*"], paths: [/shop] } }
+- { name: shop, match: { hosts: ["*"], paths: [/shop] }, experiments: [checkout, quiet] }
 "#;
 
 const SIGNING_KEY: &str = include_str!("../assertion/p256.pem");
@@ -72,7 +80,8 @@ pub fn start(policy: &str) -> (Envoy, Stub, Stub) {
     let upstream = Stub::echo();
     let mut shipped = Shipped::with(&json(policy))
         .at("auth", &[auth.addr()])
-        .at("upstream", &[upstream.addr()]);
+        .at("upstream", &[upstream.addr()])
+        .at("upstream-v2", &[upstream.addr()]);
     let config = &mut shipped.hcm()["http_filters"][0]["typed_config"]["config"];
     config["allow_on_headers_stop_iteration"] = json!(true);
     config["vm_config"]["environment_variables"] = json!({"key_values": {"SIGNING_KEY": SIGNING_KEY}});
