@@ -208,9 +208,10 @@ fn every_way_on_but_a_preflight() {
 fn an_audience_is_everything_it_names() {
     let mobile = "user-agent: a Mobile b";
     let beta = "200 | x-auth-user: ann | x-auth-groups: staff,beta";
-    let blue = "themed=blue; x-themed=blue; x-theme=blue; x-more=1; exposes themed=blue";
+    // What others see by the header, a cache must not give to everybody.
+    let blue = "themed=blue; x-themed=blue; x-theme=blue; x-more=1; response vary=user-agent; exposes themed=blue";
     check(&format!("GET /themed | authorization: a | {mobile} => {beta}"), blue);
-    let outside = "; x-themed=plain";
+    let outside = "; x-themed=plain; response vary=user-agent";
     check(&format!("GET /themed | authorization: a | {mobile} => {ANN}"), outside);
     check(&format!("GET /themed | authorization: a => {beta}"), outside);
     check(
@@ -223,25 +224,29 @@ fn an_audience_is_everything_it_names() {
 #[test]
 fn who_may_force_a_variant_does() {
     let qa = "200 | x-auth-user: q | x-auth-groups: qa";
-    let forced = |vary: &str| format!("themed=blue:forced; x-themed=blue; x-theme=blue; x-more=1{vary}");
+    // Nothing in the request tells a cache who may choose.
+    let forced = "themed=blue:forced; x-themed=blue; x-theme=blue; x-more=1; response cache-control=private";
+    let plain = "; x-themed=plain; response vary=user-agent";
     let by = |more: &str| format!("GET /themed | authorization: a | {more} => {qa}");
-    check(&by("x-force: blue"), &forced("; response vary=x-force"));
-    check(&by("cookie: force=blue"), &forced("; response vary=Cookie"));
+    check(&by("x-force: blue"), forced);
+    check(&by("cookie: force=blue"), forced);
+    check(&format!("GET /themed?force=blu%65 | authorization: a => {qa}"), forced);
+    check(&by("x-force: blau | cookie: force=blue"), forced);
     check(
-        &format!("GET /themed?force=blu%65 | authorization: a => {qa}"),
-        &forced(""),
+        &format!("GET /themed | authorization: a | x-force: blue => {qa} < cache-control: public, max-age=60"),
+        forced,
     );
     check(
-        &by("x-force: blau | cookie: force=blue"),
-        &forced("; response vary=Cookie"),
+        &format!("GET /themed | authorization: a | x-force: blue => {qa} < cache-control: no-store"),
+        forced.trim_end_matches("; response cache-control=private"),
     );
-    check(&by("x-force: blau"), "; x-themed=plain");
-    check(&by("x-force: blue | x-force: plain"), "; x-themed=plain");
+    check(&by("x-force: blau"), plain);
+    check(&by("x-force: blue | x-force: plain"), plain);
     check(
         &format!("GET /themed | authorization: a | x-force: blue => {ANN}"),
-        "; x-themed=plain",
+        plain,
     );
-    check("GET /themed | x-force: blue", "; x-themed=plain");
+    check("GET /themed | x-force: blue", plain);
 }
 
 const COOKIE: &str = "cookie mg=DRAWN; Path=/; Max-Age=7776000; Secure; HttpOnly; SameSite=Lax";
@@ -254,7 +259,7 @@ fn who_has_no_unit_is_given_one() {
         let seen = gate.seen(&format!("GET /kept{upstream}"));
         let variant = if seen.starts_with("kept=a") { "a" } else { "b" };
         let cookie = match upstream.split_once("cookie: ") {
-            Some((_, cookie)) => format!("{}; mg=DRAWN", cookie.split(" < ").next().unwrap()),
+            Some((_, cookie)) => format!("mg=DRAWN; {}", cookie.split(" < ").next().unwrap()),
             None => "mg=DRAWN".to_owned(),
         };
         assert_eq!(
@@ -264,25 +269,51 @@ fn who_has_no_unit_is_given_one() {
             )
         );
     };
-    given("", "; response vary=Cookie");
-    given(" | cookie: a=1; b=2", "; response vary=Cookie");
+    let vary = "; response vary=Cookie";
+    let private = "; response cache-control=private";
+    given("", &format!("{vary}{private}"));
+    given(" | cookie: a=1; b=2", &format!("{vary}{private}"));
     given(
         " < vary: Accept-Encoding, Origin",
-        "; response vary=Accept-Encoding, Origin, Cookie",
+        &format!("; response vary=Accept-Encoding, Origin, Cookie{private}"),
     );
-    given(" < vary: accept, cookie", "");
-    given(" < vary: *", "");
-    given(" < cache-control: private, max-age=60", "; response vary=Cookie");
-    given(" < cache-control: max-age=0", "; response vary=Cookie");
-    given(" < expires: 0", "; response vary=Cookie");
+    given(" < vary: accept, cookie", private);
+    given(" < vary: *", private);
+    given(" < cache-control: private, max-age=60", vary);
+    given(
+        " < cache-control: max-age=0",
+        &format!("{vary}; response cache-control=max-age=0, private"),
+    );
+    given(
+        " < cache-control: no-cache | etag: 1",
+        &format!("{vary}; response cache-control=no-cache, private"),
+    );
+    given(" < expires: 0", &format!("{vary}{private}"));
     given(
         " < expires: Thu, 01 Dec 1994 16:00:00 GMT | date: Tue, 01 Dec 2026 00:00:00 GMT",
-        "; response vary=Cookie",
+        &format!("{vary}{private}"),
     );
     given(
         " < expires: Fri, 01 Dec 2034 16:00:00 GMT | cache-control: no-store",
-        "; response vary=Cookie",
+        vary,
     );
+}
+
+/// What is no unit to this gate is none to the next one, nor to the service.
+#[test]
+fn an_unreadable_cookie_makes_way() {
+    for (cookie, others) in [("mg=", ""), ("mg=a; mg=b", ""), ("a=\"b; mg=; c=d\"", "; a=\"b; c=d\"")] {
+        let seen = Gate::new(POLICY).seen(&format!("GET /kept | cookie: {cookie}"));
+        assert!(
+            seen.contains(&format!("; cookie=mg=DRAWN{others}; x-kept")),
+            "{cookie}: {seen}"
+        );
+    }
+    let long = "u".repeat(1025);
+    let seen = Gate::new(POLICY).seen(&format!("GET /kept | cookie: mg={long}"));
+    assert!(seen.contains("; cookie=mg=DRAWN; x-kept"), "{seen}");
+    let seen = Gate::new(POLICY).seen(&format!("GET /kept | cookie: mg={}", "u".repeat(1024)));
+    assert!(!seen.contains("DRAWN"), "{seen}");
 }
 
 #[test]
@@ -295,6 +326,14 @@ fn no_cookie_where_a_shared_cache_may_keep_it() {
         "cache-control: max-age=soon",
         "cache-control: private=\"x-a\", max-age=60",
         "expires: Fri, 01 Dec 2034 16:00:00 GMT",
+        "expires: Sunday, 06-Nov-33 08:49:37 GMT",
+        "cache-control: max-age=0, stale-while-revalidate=600",
+        "cache-control: s-maxage=0, stale-if-error=600",
+        "cache-control: public, max-age=60, x=\"a, private, b\"",
+        "cache-control: private | cdn-cache-control: max-age=600",
+        "cache-control: no-store | surrogate-control: max-age=600",
+        "x-accel-expires: 600",
+        ":status: 304",
     ] {
         let seen = Gate::new(POLICY).seen(&format!("GET /kept < {cacheable}"));
         assert!(!seen.contains("; cookie mg"), "{cacheable}: {seen}");
@@ -472,4 +511,16 @@ fn who_may_is_told() {
         String::from_utf8_lossy(&value),
         "rule=themed; outcome=allowed; authenticator=account; answer=asked; variants=themed=blue:forced"
     );
+}
+
+/// Who writes another's name into a cookie is not that caller.
+#[test]
+fn a_cookie_tells_nobody_elses_exposure() {
+    let mut gate = Gate::new(POLICY);
+    let forged = gate.seen("GET /kept | cookie: mg=ann");
+    assert!(forged.contains("exposes again="), "{forged}");
+    let known = gate.seen(&format!("GET /kept | authorization: a => {ANN}"));
+    assert!(known.contains("exposes again="), "{known}");
+    let again = gate.seen(&format!("GET /kept | authorization: a => {ANN}"));
+    assert!(!again.contains("exposes"), "{again}");
 }

@@ -43,7 +43,7 @@ fn once_and_it_stays() {
         let seen = gate.upstream.last();
         assert_eq!(
             seen.header("cookie"),
-            Some(format!("theme=dark; {pair}")),
+            Some(format!("{pair}; theme=dark")),
             "the upstream knows it at once"
         );
         assert_eq!(seen.header("x-variant").as_deref(), Some(&*variant));
