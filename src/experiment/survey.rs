@@ -174,7 +174,8 @@ fn told(experiment: &Experiment, now: UnixTime) -> Vec<f64> {
         Kind::Bucket(_) => vec![1.0 / f64::from(TENTHS); TENTHS as usize],
     };
     told.push((1.0 - told.iter().sum::<f64>()).max(0.0));
-    told
+    // A sum of ranges may come out above.
+    told.into_iter().map(|share| share.min(1.0)).collect()
 }
 
 fn shares(variants: &Variants, now: UnixTime) -> Vec<f64> {
@@ -202,7 +203,10 @@ fn wilson(having: u64, units: u64) -> (f64, f64) {
     let (n, p) = (units as f64, having as f64 / units as f64);
     let centre = (p + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
     let half = Z / (1.0 + Z * Z / n) * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    ((centre - half).max(0.0), (centre + half).min(1.0))
+    // Exactly 0 and 1 for none and all, which rounding would miss.
+    let low = if having == 0 { 0.0 } else { centre - half };
+    let high = if having == units { 1.0 } else { centre + half };
+    (low.max(0.0), high.min(1.0))
 }
 
 /// `growthbook-v2, seed "checkout-2026", coverage 10%`
@@ -270,6 +274,9 @@ mod tests {
         near(wilson(50, 100), (0.3753, 0.6247));
         near(wilson(100, 100), (0.9378, 1.0));
         near(wilson(0, 0), (0.0, 1.0));
+        for units in 1..1000 {
+            assert!(wilson(0, units).0 == 0.0 && wilson(units, units).1 == 1.0, "{units}");
+        }
     }
 
     #[test]

@@ -125,6 +125,96 @@ fn a_schedule_goes_by_the_time_that_is_asked_for() {
     );
 }
 
+/// Whoever has all or nothing is where the interval ends, which no rounding may move; for these counts it did.
+#[test]
+fn all_and_nothing_are_in_the_interval() {
+    let all = HALVES
+        .replace("red, weight: 50%", "red, weight: 100%")
+        .replace("blue, weight: 50%", "blue, weight: 0%");
+    for count in [1, 6, 7, 8, 21, 23, 25, 28, 1000] {
+        let (status, table, _) = meshgate(&["ab", "-", "--count", &count.to_string()], &policy(&all));
+        assert_eq!(status, 0, "{table}");
+        assert!(!table.contains("not in the interval"), "{table}");
+    }
+}
+
+/// Neither what is read, by whatever name, nor what a run before has written is lost to one that fails.
+#[test]
+fn nothing_is_lost_to_the_moved() {
+    let folder = Folder::new("lost");
+    let old = folder.write("old.yaml", &policy(HALVES));
+    let new = folder.write("new.yaml", &policy(&HALVES.replace("colour:", "shape:")));
+    let units = folder.write("units.txt", "ann\nbob\n");
+    let link = folder.path("link");
+    std::os::unix::fs::symlink(&units, &link).expect("a link");
+    let platform = {
+        fs::create_dir_all(folder.0.join("all/env")).expect("a folder");
+        folder.write("all/env/prod.yaml", "{}\n");
+        folder.write("all/platform.yaml", &policy(HALVES))
+    };
+    let around =
+        folder.path("../").trim_end_matches('/').to_owned() + "/" + folder.0.file_name().unwrap().to_str().unwrap();
+    let again = format!("{around}/old.yaml");
+    for (input, output) in [
+        (&new, "--moved"),
+        (&old, "--moved"),
+        (&units, "--moved"),
+        (&link, "--moved"),
+        (&again, "--moved"),
+        (&new, "--svg"),
+    ] {
+        let before = fs::read(input).expect("an input");
+        let arguments = ["ab", &new, "--against", &old, "--units", &units, output, input];
+        refused(
+            &arguments,
+            "",
+            2,
+            &format!("{output} would overwrite what is read: {input}"),
+        );
+        assert_eq!(fs::read(input).expect("it is still there"), before);
+    }
+    let all = folder.path("all");
+    let arguments = [
+        "ab",
+        &all,
+        "--env",
+        "prod",
+        "--against",
+        &all,
+        "--units",
+        &units,
+        "--moved",
+        &platform,
+    ];
+    refused(&arguments, "", 2, "would overwrite what is read");
+
+    let moved = folder.write("moved.tsv", "of a run before\n");
+    let long = folder.write("long.txt", &format!("ann\n{}", "x".repeat(70_000)));
+    refused(
+        &["ab", &old, "--against", &old, "--units", &long, "--moved", &moved],
+        "",
+        2,
+        "line 2 is over",
+    );
+    assert_eq!(
+        fs::read_to_string(&moved).expect("it is still there"),
+        "of a run before\n"
+    );
+    let fine = meshgate(
+        &["ab", &old, "--against", &old, "--units", &units, "--moved", &moved],
+        "",
+    );
+    assert_eq!(
+        (fine.0, fs::read_to_string(&moved).expect("the moved").as_str()),
+        (0, "")
+    );
+    let left = fs::read_dir(&folder.0)
+        .expect("the folder")
+        .map(|e| e.expect("an entry").file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[test]
 fn what_is_new_or_gone_is_said() {
     let folder = Folder::new("gone");
@@ -194,6 +284,8 @@ fn what_cannot_be_done_is_told() {
     let folder = Folder::new("long");
     let (policy, empty) = (folder.write("p.yaml", &halves), folder.write("empty.txt", ""));
     refused(&["ab", &policy, "--units", &empty], "", 2, "no units");
+    let blank = folder.write("blank.txt", "\n\r\n\n");
+    refused(&["ab", &policy, "--units", &blank], "", 2, "no units");
     let long = folder.write("long.txt", &"x".repeat(70_000));
     refused(&["ab", &policy, "--units", &long], "", 2, "line 1 is over 65536 bytes");
 }

@@ -62,7 +62,7 @@ fn differences(one: &Value, other: &Value, path: &str, found: &mut BTreeSet<Stri
 pub fn on_paper(report: &mut Report) {
     for (one, other) in [("test", "prod"), ("pre", "prod")] {
         report.check(
-            format!("{one} and {other} differ in host and policy, and in nothing else"),
+            format!("{one} and {other} differ in host, issuer and policy, and in nothing else"),
             || {
                 let (one, other) = (environment(one), environment(other));
                 assert_eq!(one.len(), other.len());
@@ -79,10 +79,46 @@ pub fn on_paper(report: &mut Report) {
                 let wanted = [
                     format!("EnvoyFilter/meshgate-gateway.{config}"),
                     "Gateway/shop.spec.servers.0.hosts.0".into(),
-                    "Gateway/shop.spec.servers.1.hosts.0".into(),
+                    "ServiceEntry/external-auth.spec.hosts.0".into(),
+                    "DestinationRule/external-auth.spec.host".into(),
+                    "DestinationRule/external-auth.spec.trafficPolicy.tls.sni".into(),
+                    "DestinationRule/external-auth.spec.trafficPolicy.tls.subjectAltNames.0".into(),
                     "VirtualService/shop.spec.hosts.0".into(),
                 ];
                 assert_eq!(found, BTreeSet::from(wanted));
+            },
+        );
+    }
+    for name in ENVIRONMENTS {
+        report.check(format!("{name}: the public host is served by TLS alone"), || {
+            let all = environment(name);
+            let servers = named(&all, "Gateway", "shop")["spec"]["servers"]
+                .as_array()
+                .expect("servers");
+            for server in servers.iter().filter(|s| s["port"]["protocol"] != "HTTPS") {
+                let hosts = server["hosts"].as_array().expect("hosts").iter();
+                let public = hosts.filter(|h| !h.as_str().expect("text").ends_with(".svc.cluster.local"));
+                assert_eq!(public.count(), 0, "{server}");
+            }
+        });
+        report.check(
+            format!("{name}: the policy's issuer, its keys and what TLS checks have one name"),
+            || {
+                let all = environment(name);
+                let gateway = built(&["build", "istio/policy/gateway", "--env", name]);
+                let jwt = &gateway["authenticators"]["employee"]["jwt"];
+                let host = jwt["issuer"]
+                    .as_str()
+                    .and_then(|i| i.strip_prefix("https://"))
+                    .expect("https");
+                assert_eq!(jwt["keys"]["remote"]["service"], format!("{host}:80"));
+                assert_eq!(named(&all, "ServiceEntry", "external-auth")["spec"]["hosts"][0], host);
+                let rule = &named(&all, "DestinationRule", "external-auth")["spec"];
+                let tls = &rule["trafficPolicy"]["tls"];
+                assert_eq!(
+                    (&rule["host"], &tls["sni"], &tls["subjectAltNames"][0]),
+                    (&host.into(), &host.into(), &host.into())
+                );
             },
         );
     }

@@ -2,12 +2,12 @@
 //! around.
 use crate::kube::{address, apply, patched};
 use crate::mint;
-use crate::proxy::{Proxy, workload};
+use crate::proxy::{self, Proxy};
 use crate::report::Report;
 use crate::subjects::{assigned, in_bucket, second};
 use crate::support::{LONG, Reply, SHORT, Stub, get, h1, tls, until};
 use crate::ways::WAYS;
-use crate::world::{GATEWAY, HOST, INBOUND, OUTBOUND, World, as_caller, as_reader, asking};
+use crate::world::{GATEWAY, HOST, INBOUND, ISSUER, OUTBOUND, World, as_caller, as_reader, asking};
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn token(key: &str, groups: &[&str]) -> String {
     let claims = json!({
-        "iss": "https://id.test.example.com", "aud": "shop", "sub": "eve", "groups": groups, "exp": 4_000_000_000_u64,
+        "iss": format!("https://{ISSUER}"), "aud": "shop", "sub": "eve", "groups": groups, "exp": 4_000_000_000_u64,
     });
     mint::token(r#"{"alg":"RS256"}"#, &claims.to_string(), key, Algorithm::RS256)
 }
@@ -203,9 +203,14 @@ pub fn checks(report: &mut Report, world: &World) {
     });
 }
 
-/// A request to the service's own port, past the gateway, over mTLS as a workload of that namespace.
-fn straight(world: &World, namespace: &str, bytes: &str) -> String {
-    let own = workload(&world.authority, namespace, "any");
+const GATEWAYS: &str = "istio-ingress/istio-ingressgateway";
+/// The first runs beside the gateway.
+const OTHERS: [&str; 2] = ["istio-ingress/other", "elsewhere/istio-ingressgateway"];
+
+/// A request to the service's own port, past the gateway, over mTLS as that workload, NAMESPACE/ACCOUNT.
+fn straight(world: &World, workload: &str, bytes: &str) -> String {
+    let (namespace, account) = workload.split_once('/').expect("NAMESPACE/ACCOUNT");
+    let own = proxy::workload(&world.authority, namespace, account);
     let stream = TcpStream::connect(address(INBOUND)).expect("a connection");
     stream.set_read_timeout(Some(SHORT)).expect("a bound");
     let mut stream = tls::over(stream, tls::config(&world.authority, Some(&own))).expect("TLS");
@@ -221,7 +226,7 @@ fn around(report: &mut Report, world: &World) {
         "past the gateway: plain headers are worth nothing, whoever sends them",
         || {
             world.forget();
-            let answer = straight(world, "istio-ingress", &plain);
+            let answer = straight(world, GATEWAYS, &plain);
             assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
             assert_eq!(world.app.count(), 0);
         },
@@ -235,14 +240,31 @@ fn around(report: &mut Report, world: &World) {
             let word = world.second.last().header("x-identity").expect("the gateway's word");
             let request =
                 format!("GET /orders/7 HTTP/1.1\r\nhost: {HOST}\r\nx-identity: {word}\r\nconnection: close\r\n\r\n");
-            let own = straight(world, "istio-ingress", &request);
+            let own = straight(world, GATEWAYS, &request);
             assert!(own.starts_with("HTTP/1.1 200"), "{own}");
             world.forget();
-            let stolen = straight(world, "elsewhere", &request);
-            assert!(
-                stolen.starts_with("HTTP/1.1 403") && stolen.contains("RBAC"),
-                "{stolen}"
-            );
+            for other in OTHERS {
+                let stolen = straight(world, other, &request);
+                assert!(stolen.starts_with("HTTP/1.1 401"), "{other}: {stolen}");
+            }
+            assert_eq!(world.app.count(), 0);
+        },
+    );
+    report.check(
+        "past the gateway: what is open to callers is closed to workloads",
+        || {
+            world.forget();
+            let request = format!("GET /healthz HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n");
+            let own = straight(world, GATEWAYS, &request);
+            assert!(own.starts_with("HTTP/1.1 200"), "{own}");
+            world.forget();
+            for other in OTHERS {
+                let refused = straight(world, other, &request);
+                assert!(
+                    refused.starts_with("HTTP/1.1 403") && refused.contains("RBAC"),
+                    "{other}: {refused}"
+                );
+            }
             assert_eq!(world.app.count(), 0);
         },
     );
@@ -258,7 +280,7 @@ fn around(report: &mut Report, world: &World) {
     });
     report.check("bytes that are no HTTP do not reach the service", || {
         let connections = world.app.connections();
-        let answer = straight(world, "istio-ingress", "SSH-2.0-OpenSSH_9.6\r\n\r\n");
+        let answer = straight(world, GATEWAYS, "SSH-2.0-OpenSSH_9.6\r\n\r\n");
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
         let mut bare = TcpStream::connect(address(INBOUND)).expect("a connection");
         bare.set_read_timeout(Some(SHORT)).expect("a bound");

@@ -5,7 +5,7 @@ use crate::proxy::Proxy;
 use crate::report::Report;
 use crate::subjects::first;
 use crate::support::{LONG, get, h1, until};
-use crate::world::{GATEWAY, HOST, OUTBOUND, World, as_caller, as_reader, asking};
+use crate::world::{GATEWAY, HOST, ISSUER, OUTBOUND, World, as_caller, as_reader, asking};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -24,9 +24,9 @@ impl Way {
                 let parts = parts.map(|part| format!("istio/components/{part}/{way}"));
                 let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
                 let text = world.rendered(way, &["istio/base", "istio/overlays/test/policy"], &parts);
-                // The overlay's host, with the base's routes.
-                text.replace("shop/shop.example.com", &format!("shop/{HOST}"))
-                    .replace("- shop.example.com", &format!("- {HOST}"))
+                // The overlay's host and issuer, with the base's routes.
+                text.replace("- shop.example.com", &format!("- {HOST}"))
+                    .replace("id.example.com", ISSUER)
             }
         }
     }

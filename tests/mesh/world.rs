@@ -17,6 +17,7 @@ const APP: &str = "127.0.0.1:9080";
 pub const OUTBOUND: &str = "127.0.0.13:80";
 /// Of istio/overlays/test.
 pub const HOST: &str = "shop.test.example.com";
+pub const ISSUER: &str = "id.test.example.com";
 pub const SIGNING_KEY: &str = include_str!("../assertion/p256.pem");
 
 pub struct World {

@@ -1,5 +1,7 @@
 //! `meshgate ab`
 
+mod output;
+
 use crate::explain::now;
 use crate::source::PolicyArguments;
 use crate::stop::{Done, Stop, complain};
@@ -7,8 +9,9 @@ use clap::Args;
 use meshgate::experiment::Experiment;
 use meshgate::experiment::survey::{Moved, Survey, chart, table};
 use meshgate::time::UnixTime;
+use output::Output;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::sync::Arc;
 
 /// Say how the experiments of a policy split callers, and whom a changed one would move
@@ -63,6 +66,17 @@ pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
     if arguments.policy.policy == "-" && arguments.units.as_deref() == Some("-") {
         return Err(Stop::Usage("standard input can be one of the two".into()));
     }
+    let read_from = [
+        Some(&arguments.policy.policy),
+        arguments.against.as_ref(),
+        arguments.units.as_ref(),
+    ];
+    let read_from: Vec<&str> = read_from.into_iter().flatten().map(String::as_str).collect();
+    for (option, file) in [("--moved", &arguments.moved), ("--svg", &arguments.svg)] {
+        if let Some(file) = file.as_ref().filter(|file| output::is_read(file, &read_from)) {
+            return Err(Stop::Usage(format!("{option} would overwrite what is read: {file}")));
+        }
+    }
     let now = match &arguments.at {
         Some(text) => UnixTime::parse(text).map_err(|fault| Stop::Usage(format!("--at: {fault}")))?,
         None => now(),
@@ -94,14 +108,14 @@ pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
         }));
     }
     let mut moved = match &arguments.moved {
-        Some(file) => Some((file, BufWriter::new(File::create(file).map_err(unusable(file))?))),
+        Some(file) => Some((file, Output::create(file).map_err(unusable(file))?)),
         None => None,
     };
     let mut meet = |unit: &[u8]| -> Result<(), Stop> {
         for survey in &mut surveys {
             let name = Arc::<str>::from(survey.name());
             if let (Some(one), Some((file, moved))) = (survey.meet(unit), &mut moved) {
-                told(moved, &name, &one).map_err(unusable(file))?;
+                told(moved.writer(), &name, &one).map_err(unusable(file))?;
             }
         }
         Ok(())
@@ -115,8 +129,8 @@ pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
             }
         }
     }
-    if let Some((file, mut moved)) = moved {
-        moved.flush().map_err(unusable(file))?;
+    if let Some((file, moved)) = moved {
+        moved.finish().map_err(unusable(file))?;
     }
     if let Some(file) = &arguments.svg {
         std::fs::write(file, chart(&surveys)).map_err(unusable(file))?;
@@ -160,7 +174,7 @@ fn read(file: &str, meet: &mut dyn FnMut(&[u8]) -> Result<(), Stop>) -> Result<(
         "-" => Box::new(BufReader::new(std::io::stdin())),
         _ => Box::new(BufReader::new(File::open(file).map_err(unusable(file))?)),
     };
-    let (mut line, mut at) = (Vec::new(), 0);
+    let (mut line, mut at, mut units) = (Vec::new(), 0, 0_u64);
     loop {
         line.clear();
         let mut bounded = (&mut from).take(LONGEST_UNIT + 1);
@@ -177,10 +191,11 @@ fn read(file: &str, meet: &mut dyn FnMut(&[u8]) -> Result<(), Stop>) -> Result<(
         }
         if !unit.is_empty() {
             meet(unit)?;
+            units += 1;
         }
         progress(at, None);
     }
-    match at {
+    match units {
         0 => Err(Stop::Unusable(format!("{file}: no units"))),
         _ => Ok(()),
     }
