@@ -166,6 +166,19 @@ impl Variants {
     }
 }
 
+impl Unit {
+    /// For logs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Claim(_) => "claim",
+            Self::Cookie(_) => "cookie",
+            Self::Header(_) => "header",
+            Self::ClientIp => "client_ip",
+        }
+    }
+}
+
 impl Experiment {
     /// Every header that the upstream is told something in: removed from every request.
     pub fn headers(&self) -> Vec<&HeaderName> {

@@ -21,7 +21,7 @@ use crate::cache::{
     Shared, SharedEntry, SharedStore, Store,
 };
 use crate::config::Secrets;
-use crate::experiment::{Assigned, Exposure};
+use crate::experiment::{Assigned, Exposure, Hashed};
 use crate::policy::Policy;
 use crate::rate_limit::Buckets;
 use crate::time::UnixTime;
@@ -193,9 +193,10 @@ impl Memory {
     }
 
     /// What one unit is known by here.
-    pub fn unit_key(&self, unit: &[u8]) -> Key {
+    pub fn unit_key(&self, unit: &Hashed) -> Key {
         let mut hasher = KeyHasher::new(self.seed);
-        hasher.part(unit);
+        hasher.part(unit.from.as_bytes());
+        hasher.part(&unit.value);
         hasher.finish()
     }
 

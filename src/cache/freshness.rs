@@ -70,14 +70,31 @@ impl NotRemembered {
     }
 }
 
+/// Whether a response says that it is for one caller alone, to every cache that reads it.
+pub fn is_private(headers: &Headers) -> bool {
+    // A comma in quotes separates nothing: what stands behind one is not taken for a word of its own.
+    let quoted = headers.all("cache-control").any(|value| value.contains(&b'"'));
+    let mut said = elements(headers, "cache-control");
+    !quoted && !is_targeted(headers) && said.any(|directive| matches!(&directive[..], b"private" | b"no-store"))
+}
+
+/// Some caches read a header of their own in place of `Cache-Control` (RFC 9213, and those before it).
+fn is_targeted(headers: &Headers) -> bool {
+    let own =
+        |name: &[u8]| matches!(name, b"surrogate-control" | b"x-accel-expires") || name.ends_with(b"-cache-control");
+    headers.iter().any(|(name, _)| own(name))
+}
+
 /// Whether a cache that serves many callers may keep a response. In doubt it may; what is stale at once is asked for anew.
 pub fn may_be_shared(headers: &Headers) -> bool {
-    let (mut may, mut says_age) = (false, false);
+    if is_private(headers) {
+        return false;
+    }
+    let (mut may, mut says_age) = (is_targeted(headers), false);
     for directive in elements(headers, "cache-control") {
         let mut parts = directive.splitn(2, |b| *b == b'=');
         match (parts.next().unwrap_or_default().trim_ascii(), parts.next()) {
-            (b"private" | b"no-store", None) => return false,
-            (b"public", _) => may = true,
+            (b"public" | b"stale-while-revalidate" | b"stale-if-error", _) => may = true,
             (b"max-age" | b"s-maxage", age) => {
                 says_age = true;
                 may |= age.and_then(seconds) != Some(0);
@@ -85,9 +102,13 @@ pub fn may_be_shared(headers: &Headers) -> bool {
             _ => {}
         }
     }
-    // `Expires: 0` and the like are long over.
-    let expires = headers.first("expires").and_then(http_date);
-    may || !says_age && expires.is_some_and(|expires| date(headers).is_none_or(|date| expires > date))
+    // `Expires: 0` and `-1` are long over; of a date in an older form nobody here knows.
+    let is_number = |value: &[u8]| value.iter().all(|b| b.is_ascii_digit() || *b == b'-');
+    let later = |value: &[u8]| match http_date(value) {
+        Some(expires) => date(headers).is_none_or(|date| expires > date),
+        None => !is_number(value),
+    };
+    may || !says_age && headers.all("expires").any(later)
 }
 
 #[derive(Default)]

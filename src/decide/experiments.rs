@@ -10,9 +10,13 @@ use crate::experiment::{
     Assigned, Audience, By, Experiment, Exposure, Force, Hashed, Kind, Remember, Stands, Unit, Variants, Why,
 };
 use crate::policy::{Place, Rule};
-use crate::request::{Connection, Request, query};
+use crate::request::{Connection, Request, cookie as cookies, query};
+use crate::rule::Match;
 use std::borrow::Cow;
 use std::sync::Arc;
+
+/// Far above any id, and hashed for every experiment of the rule: what is longer is no unit.
+const LONGEST_UNIT_BYTES: usize = 1024;
 
 impl Way {
     /// For a request that may go on. What is set here may choose its route.
@@ -59,7 +63,7 @@ impl Way {
         };
         let lacks = |experiment: &Arc<Experiment>| {
             let remember = experiment.remember.as_ref().filter(|_| !experiment.is_shadow());
-            remember.is_some_and(|remember| cookie(&self.request, &remember.cookie).is_none())
+            remember.is_some_and(|remember| short(cookie(&self.request, &remember.cookie)).is_none())
         };
         if rule.experiments.iter().any(lacks) && !self.request.is_preflight() {
             self.drawn = Some(around.memory.draw_unit());
@@ -90,14 +94,15 @@ impl Way {
             return Vec::new();
         };
         let mut exposures = Vec::new();
-        let mut hashed: Option<(&Arc<[u8]>, Key)> = None;
+        let mut hashed: Option<(&Hashed, Key)> = None;
         for assigned in &self.assigned {
             let Some(unit) = assigned.exposes() else { continue };
             if matches!(assigned.stands, Stands::Bucket(_)) {
                 self.of_variants.by_route.push(assigned.exposure(unit, &rule.name));
                 continue;
             }
-            let known = hashed.filter(|(other, _)| Arc::ptr_eq(other, unit));
+            let alike = |other: &Hashed| Arc::ptr_eq(&other.value, &unit.value) && other.from == unit.from;
+            let known = hashed.filter(|(other, _)| alike(other));
             let (_, key) = *hashed.insert(known.unwrap_or_else(|| (unit, around.memory.unit_key(unit))));
             if around.memory.first_assigned(assigned, key, around.shared, around.now) {
                 exposures.push(assigned.exposure(unit, &rule.name));
@@ -139,23 +144,23 @@ impl Way {
         };
         if let Some(variants) = variants {
             let facts = self.facts(rule, principal, connection);
-            if let Some((at, place)) = variants
+            if let Some(at) = variants
                 .force
                 .as_ref()
                 .and_then(|force| forced(force, variants, &facts))
             {
-                match place {
-                    Place::Header(name) => self.varies_by(name.as_str().to_owned().into()),
-                    Place::Cookie(_) | Place::CookiePrefix(_) => self.varies_by("Cookie".into()),
-                    // A cache tells URLs apart.
-                    Place::Query(_) => {}
-                }
+                // Who may choose stands in no header that a cache could go by.
+                self.of_variants.private |= !experiment.is_shadow();
                 return assigned(Stands::In(at, By::Force), None);
             }
             if let Some(at) = principal.and_then(|principal| told_by_gate(principal, experiment, variants)) {
                 return assigned(Stands::In(at, By::Gate), None);
             }
-            if !takes(&variants.audience, &facts) {
+            let takes = takes(&variants.audience, &facts);
+            if !experiment.is_shadow() {
+                self.varies_by_audience(&variants.audience);
+            }
+            if !takes {
                 return assigned(Stands::Out(Why::Audience), None);
             }
         }
@@ -201,6 +206,7 @@ impl Way {
         });
         let found = found.map(|(source, value)| Hashed {
             source: Some(source),
+            from: experiment.units.get(source).map_or("", Unit::word),
             value: value.as_ref().into(),
         });
         if experiment.is_shadow() {
@@ -212,9 +218,22 @@ impl Way {
             give(&mut self.of_variants.cookies, remember, drawn);
             Some(Hashed {
                 source: None,
+                // As the next request has it.
+                from: "cookie",
                 value: drawn.as_bytes().into(),
             })
         })
+    }
+
+    /// Whoever is not taken sees something else than those who are.
+    fn varies_by_audience(&mut self, audience: &Audience) {
+        let Match { headers, cookies, .. } = &audience.matcher;
+        for (name, _) in headers {
+            self.varies_by(name.as_str().to_owned().into());
+        }
+        if !cookies.is_empty() {
+            self.varies_by("Cookie".into());
+        }
     }
 
     fn varies_by(&mut self, name: Cow<'static, str>) {
@@ -253,12 +272,16 @@ impl Way {
                 None if self.edits.remove.iter().any(|name| name == b"cookie") => Vec::new(),
                 None => self.request.headers.all("cookie").collect::<Vec<_>>().join(&b"; "[..]),
             };
-            if !value.is_empty() {
-                value.extend_from_slice(b"; ");
-            }
+            // One that was no unit to us must be none to the next reader; and quotes of others hide nothing that comes first.
+            let others = cookies::without(&value, |name| name == cookie.name.as_bytes()).unwrap_or_default();
+            value.clear();
             value.extend_from_slice(cookie.name.as_bytes());
             value.push(b'=');
             value.extend_from_slice(cookie.value.as_bytes());
+            if !others.is_empty() {
+                value.extend_from_slice(b"; ");
+                value.extend_from_slice(&others);
+            }
             self.edits.set(b"cookie", value);
         }
     }
@@ -289,7 +312,7 @@ fn find<'a>(
                 return None;
             }
             looked(unit);
-            Some((at, value(unit, facts)?))
+            Some((at, short(value(unit, facts))?))
         })
     };
     match experiment.sticky {
@@ -312,6 +335,10 @@ fn value<'a>(unit: &Unit, facts: &Facts<'a>) -> Option<Cow<'a, [u8]>> {
     }
 }
 
+fn short<T: AsRef<[u8]>>(value: Option<T>) -> Option<T> {
+    value.filter(|value| value.as_ref().len() <= LONGEST_UNIT_BYTES)
+}
+
 fn cookie<'a>(request: &'a Request, wanted: &str) -> Option<&'a [u8]> {
     let named = request.cookies().filter(|(name, _)| *name == wanted.as_bytes());
     one(named.map(|(_, value)| value))
@@ -328,8 +355,8 @@ fn takes(audience: &Audience, facts: &Facts) -> bool {
     require.check(facts).is_ok() && matcher.holds(facts.request, facts.connection)
 }
 
-/// The first place that names a variant, for whoever may choose.
-fn forced<'f>(force: &'f Force, variants: &Variants, facts: &Facts) -> Option<(usize, &'f Place)> {
+/// What the first place names that names a variant, for whoever may choose.
+fn forced(force: &Force, variants: &Variants, facts: &Facts) -> Option<usize> {
     let request = facts.request;
     let named = force.places.iter().find_map(|place| {
         let named = match place {
@@ -343,7 +370,7 @@ fn forced<'f>(force: &'f Force, variants: &Variants, facts: &Facts) -> Option<(u
             }
             Place::CookiePrefix(_) => None,
         };
-        Some((variants.position(&named?)?, place))
+        variants.position(&named?)
     });
     // Last, since a condition on the peer costs a call into the proxy.
     named.filter(|_| force.require.check(facts).is_ok())

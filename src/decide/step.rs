@@ -90,6 +90,8 @@ pub struct OfVariants {
     /// Names for `Vary`, each once.
     pub vary: Vec<Cow<'static, str>>,
     pub cookies: Vec<SetCookie>,
+    /// The caller chose what others may not.
+    pub private: bool,
     /// Told with the cluster that the route chose.
     pub by_route: Vec<Exposure>,
 }
@@ -101,9 +103,10 @@ impl OfVariants {
             set,
             vary,
             cookies,
+            private,
             by_route,
         } = &self;
-        let nothing = set.is_empty() && vary.is_empty() && cookies.is_empty() && by_route.is_empty();
+        let nothing = set.is_empty() && vary.is_empty() && cookies.is_empty() && !private && by_route.is_empty();
         (!nothing).then(|| self.into())
     }
 }

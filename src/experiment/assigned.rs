@@ -20,6 +20,8 @@ pub struct Assigned {
 pub struct Hashed {
     /// Which of `Experiment::units`. None: drawn for this request.
     pub source: Option<usize>,
+    /// A word for what it came from: the same text as a subject and in a cookie is not the same caller.
+    pub from: &'static str,
     pub value: Arc<[u8]>,
 }
 
@@ -57,7 +59,7 @@ pub struct Exposure {
     pub experiment: Arc<Experiment>,
     /// None: the cluster that the route chose.
     pub variant: Option<Arc<str>>,
-    pub unit: Arc<[u8]>,
+    pub unit: Hashed,
     pub rule: Arc<str>,
 }
 
@@ -77,12 +79,12 @@ impl Assigned {
     }
 
     /// The unit, where this counts as an exposure: not what somebody else chose, who told it or need not.
-    pub fn exposes(&self) -> Option<&Arc<[u8]>> {
+    pub fn exposes(&self) -> Option<&Hashed> {
         let told = matches!(self.stands, Stands::In(_, By::Share) | Stands::Bucket(_));
-        Some(&self.unit.as_ref().filter(|_| told)?.value)
+        self.unit.as_ref().filter(|_| told)
     }
 
-    pub fn exposure(&self, unit: &Arc<[u8]>, rule: &Arc<str>) -> Exposure {
+    pub fn exposure(&self, unit: &Hashed, rule: &Arc<str>) -> Exposure {
         Exposure {
             experiment: self.experiment.clone(),
             variant: self.variant().cloned(),
@@ -103,7 +105,7 @@ impl Assigned {
 
     /// [`Exposure::key`] of it.
     pub fn key(&self, seed: Seed) -> Key {
-        let unit = self.exposes().map(|unit| &**unit).unwrap_or_default();
+        let unit = self.exposes();
         let variant = self.variant().map(|name| &**name).unwrap_or_default();
         key(&self.experiment, variant, unit, seed)
     }
@@ -150,7 +152,7 @@ impl Exposure {
     /// Of all that makes two exposures one. `cluster`: empty, unless the route decides.
     pub fn key(&self, cluster: &str, seed: Seed) -> Key {
         let variant = self.variant.as_deref().unwrap_or(cluster);
-        key(&self.experiment, variant, &self.unit, seed)
+        key(&self.experiment, variant, Some(&self.unit), seed)
     }
 
     /// The first 16 hex digits of SHA-256 over the seed, a zero byte and the unit: nobody reads who it was, and what
@@ -158,7 +160,7 @@ impl Exposure {
     pub fn hashed_unit(&self) -> String {
         let digest = Sha256::new_with_prefix(&self.experiment.seed)
             .chain_update([0])
-            .chain_update(&self.unit)
+            .chain_update(&self.unit.value)
             .finalize();
         let mut hex = String::new();
         for byte in digest.iter().take(8) {
@@ -168,11 +170,14 @@ impl Exposure {
     }
 }
 
-fn key(experiment: &Experiment, variant: &str, unit: &[u8], seed: Seed) -> Key {
+fn key(experiment: &Experiment, variant: &str, unit: Option<&Hashed>, seed: Seed) -> Key {
     let mut hasher = KeyHasher::new(seed);
     hasher.part(b"exposure");
     let parts = [&experiment.name, experiment.seed.as_str(), variant];
     parts.iter().for_each(|part| hasher.part(part.as_bytes()));
-    hasher.part(unit);
+    if let Some(unit) = unit {
+        hasher.part(unit.from.as_bytes());
+        hasher.part(&unit.value);
+    }
     hasher.finish()
 }

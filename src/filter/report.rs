@@ -212,6 +212,7 @@ pub fn exposure(counters: &Counters, exposure: &Exposure, cluster: Option<&str>)
         line.string("cluster", cluster);
     }
     line.string("unit", &exposure.hashed_unit());
+    line.string("unit_from", exposure.unit.from);
     line.string("rule", &exposure.rule);
     if exposure.experiment.is_shadow() {
         line.raw("shadow", "true");

@@ -3,7 +3,7 @@
 use crate::text::{read_policy, read_request};
 use meshgate::cache::{Refused, Seed, SharedStore, Version};
 use meshgate::decide::{Around, Step, on_request};
-use meshgate::experiment::Exposure;
+use meshgate::experiment::{Exposure, Hashed};
 use meshgate::memory::Memory;
 use meshgate::policy::Policy;
 use meshgate::rate_limit::{Buckets, TRIES};
@@ -164,7 +164,11 @@ fn a_crowd_is_told_whole() {
         let exposure = Exposure {
             experiment: policy.experiments[0].clone(),
             variant: Some("blue".into()),
-            unit: n.to_string().into_bytes().into(),
+            unit: Hashed {
+                source: Some(0),
+                from: "header",
+                value: n.to_string().into_bytes().into(),
+            },
             rule: "all".into(),
         };
         let now = UnixTime::from_secs(NOW_S);
