@@ -1,6 +1,7 @@
 # Meshgate. `make` alone lists the targets; each installs or names what it misses.
 # Overridable: MESHGATE_ENVOY=/path/to/envoy, CARGO_TARGET_DIR, POLICY (of `make run`, `make check` and `make ab`),
-# AB (more arguments of `make ab`, as AB="--env prod"), PORT (of `make run`, 10000), MESHGATE_BRANCH and MESHGATE_BUILD (the tag of `make image`), TO and TAGS (of `make push`).
+# AB (more arguments of `make ab`, as AB="--env prod"), PORT (of `make run`, 10000), MESHGATE_BRANCH and MESHGATE_BUILD
+# (the tag of `make image`), TO and TAGS (of `make push`).
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
