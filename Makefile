@@ -1,6 +1,7 @@
 # Meshgate. `make` alone lists the targets; each installs or names what it misses.
 # Overridable: MESHGATE_ENVOY=/path/to/envoy, CARGO_TARGET_DIR, POLICY (of `make run`, `make check` and `make ab`),
-# PORT (of `make run`, 10000), MESHGATE_BRANCH and MESHGATE_BUILD (the tag of `make image`), TO and TAGS (of `make push`).
+# AB (more arguments of `make ab`, as AB="--env prod"), PORT (of `make run`, 10000), MESHGATE_BRANCH and MESHGATE_BUILD
+# (the tag of `make image`), TO and TAGS (of `make push`).
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -82,7 +83,7 @@ check: cli ## check a policy, a file or a folder: make check POLICY=examples/pol
 	@test -n "$(POLICY)" || { echo "error: which policy? make check POLICY=examples/policy" >&2; exit 2; }
 	@dist/meshgate check "$(POLICY)"
 
-ab: cli ## how the experiments of a policy split callers: make ab POLICY=examples/policy COUNT=1000000
+ab: cli ## how the experiments of a policy split callers: make ab POLICY=envoy/policy.yaml
 	@test -n "$(POLICY)" || { echo "error: which policy? make ab POLICY=envoy/policy.yaml" >&2; exit 2; }
 	@dist/meshgate ab "$(POLICY)" --count $(or $(COUNT),1000000) --svg dist/ab.svg $(AB)
 	@echo "==> dist/ab.svg"
