@@ -589,7 +589,7 @@ fn a_caller_whom_the_policy_names_reads_how_it_was_decided() {
         (response.status, response.header("x-meshgate-explain"))
     };
     let said = |text: &str| Some(text.to_owned());
-    let allowed = said("rule=orders; outcome=allowed; authenticator=account; answer=asked");
+    let allowed = said("rule=orders; outcome=allowed; authenticator=account; answer=asked; variants=checkout=control");
     assert_eq!(told("/orders/1", "alice"), (200, allowed));
     let upstreams = said("the upstream's own");
     assert_eq!(told("/orders/1", "bob"), (200, upstreams.clone()));
