@@ -288,3 +288,65 @@ fn every_field_of_the_logs_is_documented() {
         );
     }
 }
+
+/// Every header that the filter reads or writes by a name of its own.
+#[test]
+fn every_header_is_documented() {
+    let pages: String = ["operating", "policy", "rate-limits", "metrics"]
+        .map(|page| read(&format!("docs/{page}.md")))
+        .concat();
+    let known = |name: &str| {
+        pages.contains(&format!("`{name}`")) || pages.contains(&format!("`{name}:")) || {
+            // `x-b3-*`
+            let mut stem = name;
+            std::iter::from_fn(|| {
+                stem = stem.rsplit_once('-')?.0;
+                Some(format!("`{stem}-*`"))
+            })
+            .any(|pattern| pages.contains(&pattern))
+        }
+    };
+    let is_header = |word: &&str| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let ours = [
+            "x-",
+            "ratelimit-",
+            "retry-after",
+            "www-authenticate",
+            "traceparent",
+            "tracestate",
+            "grpc-timeout",
+        ];
+        word.bytes().all(plain) && !word.ends_with('-') && ours.iter().any(|head| word.starts_with(head))
+    };
+    let mut seen = 0;
+    let mut missing = BTreeSet::new();
+    for file in sources(Path::new("src")) {
+        let text = read(&file);
+        let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for name in shipped.split('"').skip(1).step_by(2).filter(is_header) {
+            seen += 1;
+            if !known(name) {
+                missing.insert(format!("{name} ({file})"));
+            }
+        }
+    }
+    assert!(seen > 30, "{seen} names");
+    assert_eq!(missing, BTreeSet::new());
+}
+
+/// Of the module, less its tests.
+fn sources(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect("a folder");
+    let mut files = Vec::new();
+    for entry in entries {
+        let name = entry.expect("an entry").file_name().into_string().expect("text");
+        let path = folder.join(&name);
+        match (name.strip_suffix(".rs"), name.as_str()) {
+            (Some("tests"), _) | (_, "bin" | "explain" | "schema" | "tests") => {}
+            (Some(_), _) => files.push(path.to_str().expect("text").to_owned()),
+            (None, _) => files.append(&mut sources(&path)),
+        }
+    }
+    files
+}
