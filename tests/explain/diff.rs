@@ -253,3 +253,35 @@ fn the_share_of_callers_that_changes_variant() {
     assert!(between(&old, &renamed).callers.is_empty());
     assert!(between(&old, &old).callers.is_empty());
 }
+
+/// A value that stands in no file, as a revision: whoever can build such a policy can also try it.
+#[test]
+fn values_are_given_to_folders_alone() {
+    use crate::command::meshgate;
+    let root = env!("CARGO_MANIFEST_DIR");
+    let folder = std::env::temp_dir().join(format!("meshgate-set-{}", std::process::id()));
+    for (name, text) in [
+        (
+            "platform.yaml",
+            "version: 1\nrevision: \"${git_sha}\"\nrules:\n- { name: a, match: { hosts: [\"*\"], paths: [/a] }, refuse: 404 }\n",
+        ),
+        ("env/prod.yaml", "{}\n"),
+        (
+            "cases.yaml",
+            "policy: .\ncases:\n- { name: a, request: GET http://a/a, expect: { outcome: closed } }\n",
+        ),
+    ] {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let policy = folder.to_str().unwrap();
+    let cases = format!("{policy}/cases.yaml");
+    let demo = format!("{root}/envoy/policy.yaml");
+    let set = ["--env", "prod", "--set", "git_sha=1"];
+    let (status, output, errors) = meshgate(&[&["test", &cases][..], &set].concat());
+    assert_eq!((status, errors.as_str()), (0, ""), "{output}");
+    let (status, _, errors) = meshgate(&[&["diff", &demo, policy][..], &set].concat());
+    assert_eq!((status, errors.as_str()), (3, ""));
+    std::fs::remove_dir_all(&folder).unwrap();
+}

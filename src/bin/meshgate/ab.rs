@@ -84,11 +84,8 @@ pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
     let new = arguments.policy.load()?.parsed.policy.experiments;
     let old = match &arguments.against {
         Some(policy) => {
-            let old = PolicyArguments {
-                policy: policy.clone(),
-                env: arguments.policy.env.clone(),
-                set: Vec::new(),
-            };
+            let PolicyArguments { env, set, .. } = &arguments.policy;
+            let old = PolicyArguments::of(policy, env.as_ref(), set);
             Some(old.load()?.parsed.policy.experiments)
         }
         None => None,

@@ -1,7 +1,7 @@
 //! `meshgate diff`
 
 use crate::explain::Here;
-use crate::source::PolicyArguments;
+use crate::source::{PolicyArguments, name_and_value};
 use crate::stop::{Done, Stop};
 use crate::test;
 use clap::Args;
@@ -28,6 +28,10 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
 
+    /// Of folders, a value in place of the environment's
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    set: Vec<(String, String)>,
+
     /// Requests and callers to try as well
     #[arg(long, value_name = "CASES")]
     cases: Vec<String>,
@@ -44,11 +48,7 @@ const CHANGES: u8 = 3;
 
 pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
     let side = |policy: &String| -> Result<_, Stop> {
-        let policy = PolicyArguments {
-            policy: policy.clone(),
-            env: arguments.env.clone(),
-            set: Vec::new(),
-        };
+        let policy = PolicyArguments::of(policy, arguments.env.as_ref(), &arguments.set);
         let json = policy.load()?.json;
         Ok((arguments.local.world(&policy, None)?, json))
     };

@@ -24,6 +24,18 @@ pub struct PolicyArguments {
     pub set: Vec<(String, String)>,
 }
 
+impl PolicyArguments {
+    /// One of several policies that a command is given: environment and values are those of the folders among them.
+    pub fn of(policy: &str, env: Option<&String>, set: &[(String, String)]) -> Self {
+        let is_folder = Path::new(policy).is_dir();
+        Self {
+            policy: policy.to_owned(),
+            env: env.filter(|_| is_folder).cloned(),
+            set: if is_folder { set.to_vec() } else { Vec::new() },
+        }
+    }
+}
+
 /// A policy without faults.
 pub struct Loaded {
     pub parsed: Parsed,
@@ -219,7 +231,7 @@ pub fn read(file: &str) -> Result<File, Stop> {
     }
 }
 
-fn name_and_value(text: &str) -> Result<(String, String), String> {
+pub fn name_and_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
         None => Err("write NAME=VALUE".into()),

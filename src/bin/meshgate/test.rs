@@ -2,7 +2,7 @@
 
 use crate::explain::Here;
 use crate::report::Report;
-use crate::source::{self, PolicyArguments};
+use crate::source::{self, PolicyArguments, name_and_value};
 use crate::stop::{Done, Stop};
 use clap::Args;
 use meshgate::config;
@@ -34,6 +34,10 @@ pub struct Arguments {
     /// Of a folder, the environment whose values are taken
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
+
+    /// Of a folder, a value in place of the environment's
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    set: Vec<(String, String)>,
 
     #[command(flatten)]
     local: Here,
@@ -127,9 +131,8 @@ fn by_policy<'a>(
         match all.iter_mut().find(|(other, _)| other.policy == policy) {
             Some((_, given)) => given.push((file, cases)),
             None => {
-                let env = arguments.env.clone();
-                let set = Vec::new();
-                all.push((PolicyArguments { policy, env, set }, vec![(file, cases)]));
+                let policy = PolicyArguments::of(&policy, arguments.env.as_ref(), &arguments.set);
+                all.push((policy, vec![(file, cases)]));
             }
         }
     }
