@@ -350,3 +350,20 @@ fn sources(folder: &Path) -> Vec<String> {
     }
     files
 }
+
+/// Of decisions, exposures and everything else that the filter writes itself.
+#[test]
+fn every_key_of_our_own_lines_is_documented() {
+    let source = read("src/filter/report.rs") + &read("src/filter/log.rs");
+    let pages = read("docs/policy.md") + &read("docs/metrics.md");
+    let keys: BTreeSet<&str> = ["string(\"", "raw(\""]
+        .into_iter()
+        .flat_map(|call| source.split(call).skip(1))
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(keys.len() > 15, "{keys:?}");
+    // A list of them stands in one pair of backticks.
+    let named: BTreeSet<&str> = quoted(&pages).flat_map(str::split_whitespace).collect();
+    let missing: Vec<&&str> = keys.iter().filter(|key| !named.contains(**key)).collect();
+    assert!(missing.is_empty(), "no page names {missing:?}");
+}
