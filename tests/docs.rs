@@ -24,7 +24,7 @@ fn read(path: &str) -> String {
 fn words_behind(text: &str, marker: &str) -> BTreeSet<String> {
     let (_, rest) = text.split_once(marker).unwrap_or_else(|| panic!("no {marker}"));
     let paragraph = rest.split("\n\n").next().unwrap_or_default();
-    paragraph.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    quoted(paragraph).map(str::to_owned).collect()
 }
 
 #[track_caller]
@@ -117,7 +117,7 @@ fn explained(text: &str, marker: &str) -> BTreeSet<String> {
     for row in rows {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         assert!(cells.len() == 4 && cells[2].len() > 20, "{row}");
-        words.extend(cells[1].split('`').skip(1).step_by(2).map(str::to_owned));
+        words.extend(quoted(cells[1]).map(str::to_owned));
     }
     let unique: BTreeSet<String> = words.iter().cloned().collect();
     assert_eq!(unique.len(), words.len(), "{marker}: twice the same in {words:?}");
