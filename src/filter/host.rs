@@ -36,8 +36,8 @@ pub fn buffer(buffer: Buffer, max: usize) -> Result<Vec<u8>, HostError> {
     ffi::buffer(buffer as u32, max).map(Option::unwrap_or_default)
 }
 
-/// A single change costs 0.1 to 0.2 µs, writing all headers several: the latter is for requests of which
-/// much is forged.
+/// A single change costs 0.3 to 0.5 µs, writing all headers about 5: the latter is for requests of which much is
+/// forged.
 const REWRITE_FROM: usize = 16;
 
 /// Changes the request's headers; `headers` is what they were.
@@ -50,8 +50,13 @@ pub fn edit(edits: &Edits, headers: &Headers) -> Result<(), HostError> {
     for name in edits.remove.iter().filter(|name| !edits.is_set(name)) {
         ffi::remove_header(map, name)?;
     }
-    for (name, value) in edits.sets() {
-        ffi::replace_header(map, name, value)?;
+    for (at, (name, value)) in edits.sets().enumerate() {
+        // Adding costs the proxy half of replacing, and is the same where nothing of that name is left.
+        let is_there = headers.has(name) || edits.sets().take(at).any(|(before, _)| before == name);
+        match is_there {
+            true => ffi::replace_header(map, name, value)?,
+            false => ffi::add_header(map, name, value)?,
+        }
     }
     for (name, value) in &edits.add {
         ffi::add_header(map, name, value)?;

@@ -94,6 +94,10 @@ impl Headers {
         named.map(|span| self.slice(span.value_start, span.value_len))
     }
 
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.iter().any(|(other, _)| other == name)
+    }
+
     /// The first value, for names that cannot stand twice or where the first is meant.
     pub fn first(&self, name: &str) -> Option<&[u8]> {
         self.all(name).next()

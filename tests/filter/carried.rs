@@ -52,7 +52,7 @@ fn writing_costs_the_writing() {
             "x-envoy-retriable-status-codes",
             "x-envoy-upstream-rq-per-try-timeout-ms",
         ];
-        let expected = expected.map(|name| format!("replace_header_map_value request_headers {name}"));
+        let expected = expected.map(|name| format!("add_header_map_value request_headers {name}"));
         assert_eq!(written, expected, "{path}");
     }
 }

@@ -45,8 +45,13 @@ fn calls(host: &Host, path: &str, more: &[(&str, &str)]) -> Vec<String> {
 const READ: &str = "get_header_map_pairs request_headers";
 const SAID: &str = "get_header_map_pairs response_headers";
 
-fn replaces(map: &str, name: &str) -> String {
-    format!("replace_header_map_value {map} {name}")
+/// Of a name that the caller did not send.
+fn adds(name: &str) -> String {
+    format!("add_header_map_value request_headers {name}")
+}
+
+fn replaces(name: &str) -> String {
+    format!("replace_header_map_value response_headers {name}")
 }
 
 #[test]
@@ -54,27 +59,20 @@ fn a_known_caller_costs_the_writing() {
     let host = host();
     let device = [("x-device", "d")];
     assert_eq!(calls(&host, "/none", &device), [READ]);
-    let (request, response) = ("request_headers", "response_headers");
-    let plain = [
-        READ,
-        &replaces(request, "x-plain"),
-        SAID,
-        &replaces(response, "x-plain"),
-        &replaces(response, "vary"),
-    ];
+    let plain = [READ, &adds("x-plain"), SAID, &replaces("x-plain"), &replaces("vary")];
     assert_eq!(calls(&host, "/plain", &device), plain);
-    let kept = [READ, &replaces(request, "x-kept"), SAID, &replaces(response, "vary")];
+    let kept = [READ, &adds("x-kept"), SAID, &replaces("vary")];
     assert_eq!(calls(&host, "/kept", &[("cookie", "mg=1")]), kept);
     let routed = [
         READ,
-        &replaces(request, "x-bucket"),
+        &adds("x-bucket"),
         "get_property xds.cluster_name",
         SAID,
-        &replaces(response, "vary"),
+        &replaces("vary"),
     ];
     assert_eq!(calls(&host, "/routed", &device), routed);
     host.set_property(&["source", "address"], "192.0.2.1:4711");
-    let by_ip = [READ, "get_property source.address", &replaces(request, "x-ip")];
+    let by_ip = [READ, "get_property source.address", &adds("x-ip")];
     assert_eq!(calls(&host, "/ip", &[]), by_ip, "nothing is done to the response");
 }
 

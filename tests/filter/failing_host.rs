@@ -79,8 +79,8 @@ fn headers_that_cannot_be_changed_after_the_answer() {
     // After the first of several changes, too.
     for (call, after) in [
         ("remove_header_map_value", 0),
-        ("replace_header_map_value", 1),
         ("add_header_map_value", 0),
+        ("add_header_map_value", 1),
     ] {
         let host = gate();
         let stream = known(&host, "/gate/a");

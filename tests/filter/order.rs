@@ -58,8 +58,8 @@ fn edits_come_before_the_request_goes_on() {
             "get_header_map_pairs answer_headers".to_string(),
             format!("set_effective_context {}", stream.id),
             "remove_header_map_value request_headers authorization".to_string(),
-            "replace_header_map_value request_headers x-user-id".to_string(),
-            "replace_header_map_value request_headers x-authenticated-by".to_string(),
+            "add_header_map_value request_headers x-user-id".to_string(),
+            "add_header_map_value request_headers x-authenticated-by".to_string(),
             "add_header_map_value request_headers x-auth-user".to_string(),
             "continue_stream request".to_string(),
         ]
@@ -129,4 +129,19 @@ fn the_question_carries_the_credential_and_no_identity() {
     assert_eq!(asked("authorization").unwrap(), "Bearer t0ken");
     assert_eq!(asked("traceparent").unwrap(), "00-1-2-3");
     assert_eq!((asked("x-user-id"), asked("x-auth-user")), (None, None));
+}
+
+/// What a caller sent under the name is not left beside ours.
+#[test]
+fn a_forged_header_is_replaced() {
+    let host = gate();
+    let stream = host.request(&headers(
+        "/gate/a",
+        &[("authorization", "Bearer t"), ("x-user-id", "mallory")],
+    ));
+    deeds(&host);
+    answer(&host, &[(":status", "200"), ("x-auth-user", "u7")]);
+    let ours = "replace_header_map_value request_headers x-user-id";
+    assert!(deeds(&host).iter().any(|deed| deed == ours));
+    assert_eq!(told(&stream, "x-user-id").unwrap(), "u7");
 }
