@@ -119,6 +119,14 @@ pub fn checks(report: &mut Report, world: &World, way: Way) {
             ] {
                 let config = extension(proxy, port, part);
                 assert_eq!(config["failure_policy"], "FAIL_RELOAD", "{config}");
+                // As istio/metrics/prometheus.yml looks for it, and seen.rs.
+                let named = match name {
+                    "envoyfilter" => part.to_owned(),
+                    "trafficextension" => format!(".{part}"),
+                    _ => format!(".{part}~istio-translated-wasmplugin"),
+                };
+                let counters = proxy.stats("vm_reload_success");
+                assert!(counters.contains(&format!("{named}.vm_reload_success: ")), "{counters}");
                 if name == "envoyfilter" {
                     assert_eq!(config["reload_config"]["backoff"]["base_interval"], "0.100s");
                     assert_eq!(config["vm_config"]["vm_id"], part);
