@@ -35,8 +35,12 @@ fn manifests() -> Vec<(PathBuf, Value)> {
             match path.extension() {
                 // Policies, and what `make manifests` makes of them.
                 _ if path.is_dir() && path.ends_with("policy") => {}
+                // Of Envoy and Prometheus.
+                _ if path.is_dir() && path.ends_with("metrics") => {}
                 _ if path.is_dir() => folders.push(path),
-                _ if path.ends_with("kustomization.yaml") || path.ends_with("istio/values.yaml") => {}
+                _ if path.ends_with("kustomization.yaml") => {}
+                // Of Helm.
+                _ if path.ends_with("istio/values.yaml") || path.ends_with("istio/gateway-values.yaml") => {}
                 Some(yaml) if yaml == "yaml" => found.extend(documents(&path).into_iter().map(|d| (path.clone(), d))),
                 _ => panic!("{}: no YAML", path.display()),
             }
@@ -270,5 +274,89 @@ fn strings_under(value: &Value, key: &str, found: &mut Vec<String>) {
         }
         Value::Array(items) => items.iter().for_each(|v| strings_under(v, key, found)),
         _ => {}
+    }
+}
+
+/// The two gates of a path: what the gateway says and what the sidecar reads are the same.
+#[test]
+fn both_gates_have_the_same_experiment_and_headers() {
+    let [gateway, sidecar] = ["istio/policy/gateway/platform.yaml", "istio/policy/inbound.yaml"].map(file);
+    let experiments = gateway["experiments"].as_object().expect("experiments");
+    for (name, experiment) in sidecar["experiments"].as_object().expect("experiments") {
+        assert_eq!(Some(experiment), experiments.get(name), "{name}");
+    }
+    assert_eq!(gateway["identity"]["headers"], sidecar["identity"]["headers"]);
+    // What only the gateway's routes read goes no further.
+    let buckets = experiments.values().filter_map(|e| e.get("bucket_header"));
+    let buckets: Vec<Value> = buckets.cloned().collect();
+    assert_eq!(sidecar["identity"]["strip"], Value::from(buckets));
+    let (word, gate) = (
+        &gateway["identity"]["assertion"],
+        &sidecar["authenticators"]["gateway"]["gate"],
+    );
+    for field in ["header", "issuer", "audience"] {
+        assert_eq!(word[field], gate[field], "{field}");
+    }
+    assert_eq!(word["jwks_path"], gate["keys"]["remote"]["path"]);
+}
+
+/// Trust domain, namespace and account of the gateway, wherever they stand.
+#[test]
+fn the_gateway_has_one_name() {
+    let mut found = Vec::new();
+    let access = documents(&Path::new(ROOT).join("istio/base/access.yaml"));
+    for document in access.into_iter().chain([file("istio/policy/inbound.yaml")]) {
+        strings(&document, &mut found);
+    }
+    let accounts: Vec<String> = found.into_iter().filter(|text| text.contains("/sa/")).collect();
+    assert_eq!(accounts.len(), 3, "{accounts:?}");
+    assert!(accounts.iter().all(|account| *account == accounts[0]), "{accounts:?}");
+    let (_, namespace, account) = match accounts[0].split('/').collect::<Vec<_>>()[..] {
+        [domain, "ns", namespace, "sa", account] => (domain, namespace, account),
+        _ => panic!("{accounts:?}"),
+    };
+    let policy = manifest("NetworkPolicy", "auth");
+    let from = &policy["spec"]["ingress"][0]["from"][0];
+    assert_eq!(
+        from["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"],
+        namespace
+    );
+    let gateway = manifest("Gateway", "shop");
+    assert_eq!(gateway["metadata"]["namespace"], namespace);
+    assert_eq!(gateway["spec"]["selector"], from["podSelector"]["matchLabels"]);
+    // Istio's chart makes both of its release's name.
+    let label = account.strip_prefix("istio-").expect("istio-");
+    assert_eq!(gateway["spec"]["selector"]["istio"], label);
+}
+
+fn strings(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields.values().for_each(|v| strings(v, found)),
+        Value::Array(items) => items.iter().for_each(|v| strings(v, found)),
+        Value::String(text) => found.push(text.clone()),
+        _ => {}
+    }
+}
+
+/// What docs/metrics.md says holds in a mesh, too.
+#[test]
+fn istio_has_the_labels_and_the_log_of_envoy() {
+    let envoy = file("envoy/envoy.yaml");
+    assert_eq!(
+        file("istio/metrics/bootstrap.yaml"),
+        json!({"stats_config": envoy["stats_config"]})
+    );
+    let manager = &envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    let fields = &manager["access_log"][0]["typed_config"]["log_format"]["json_format"];
+    let provider = file("istio/values.yaml")["meshConfig"]["extensionProviders"][0].clone();
+    assert_eq!(provider["envoyFileAccessLog"]["logFormat"]["labels"], *fields);
+    // Without the policy's word a field stays null.
+    assert_eq!(
+        file("istio/policy/gateway/platform.yaml")["log"],
+        file("envoy/policy.yaml")["log"]
+    );
+    for telemetry in manifests().into_iter().filter(|(_, m)| m["kind"] == "Telemetry") {
+        let log = &telemetry.1["spec"]["accessLogging"][0]["providers"][0]["name"];
+        assert_eq!(*log, provider["name"]);
     }
 }
