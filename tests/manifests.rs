@@ -360,3 +360,43 @@ fn istio_has_the_labels_and_the_log_of_envoy() {
         assert_eq!(*log, provider["name"]);
     }
 }
+
+/// What keeps bytes from the app that no gate has seen: every port says what it speaks, none is left out of the proxy, and
+/// every namespace with services asks for certificates.
+#[test]
+fn no_port_is_open_beside_the_gate() {
+    let all = manifests();
+    let of_kind = |kind: &'static str| all.iter().map(|(_, m)| m).filter(move |m| m["kind"] == kind);
+    let mut namespaces = Vec::new();
+    for service in of_kind("Service") {
+        for port in service["spec"]["ports"].as_array().expect("ports") {
+            assert_eq!(port["appProtocol"], "http", "{}", service["metadata"]["name"]);
+        }
+        namespaces.push(&service["metadata"]["namespace"]);
+    }
+    assert!(namespaces.len() >= 3);
+    for namespace in namespaces {
+        let mut strict = of_kind("PeerAuthentication").filter(|p| p["metadata"]["namespace"] == *namespace);
+        let strict = strict
+            .next()
+            .unwrap_or_else(|| panic!("no PeerAuthentication in {namespace}"));
+        assert_eq!(strict["spec"], json!({"mtls": {"mode": "STRICT"}}), "{namespace}");
+        let mut only = of_kind("AuthorizationPolicy").filter(|p| p["metadata"]["namespace"] == *namespace);
+        let only = only
+            .next()
+            .unwrap_or_else(|| panic!("no AuthorizationPolicy in {namespace}"));
+        let rule = &only["spec"]["rules"][0];
+        assert_eq!(only["spec"]["action"], "ALLOW");
+        assert!(rule["from"][0]["source"]["principals"].is_array() && rule["to"][0]["operation"]["ports"].is_array());
+    }
+    for (path, manifest) in &all {
+        let text = manifest.to_string();
+        let left_out = [
+            "excludeInboundPorts",
+            "excludeOutboundPorts",
+            "includeInboundPorts",
+            "portLevelMtls",
+        ];
+        assert!(!left_out.iter().any(|word| text.contains(word)), "{}", path.display());
+    }
+}

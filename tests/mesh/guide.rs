@@ -233,15 +233,10 @@ fn injected(folder: &Path) {
     let containers = [&spec["containers"], &spec["initContainers"]].map(|c| c.as_array().cloned().unwrap_or_default());
     let containers = containers.concat();
     let proxy = containers.iter().find(|c| c["name"] == "istio-proxy").expect("a proxy");
-    let override_at = proxy["env"].as_array().expect("env").iter();
-    let override_at = override_at
-        .filter(|e| e["name"] == "ISTIO_BOOTSTRAP_OVERRIDE")
-        .next()
-        .expect("the override");
-    assert_eq!(
-        override_at["value"],
-        "/etc/istio/custom-bootstrap/custom_bootstrap.json"
-    );
+    let mut variables = proxy["env"].as_array().expect("env").iter();
+    let added = variables.find(|e| e["name"] == "ISTIO_BOOTSTRAP_OVERRIDE");
+    let added = added.expect("what is added to the bootstrap");
+    assert_eq!(added["value"], "/etc/istio/custom-bootstrap/custom_bootstrap.json");
     let mounted = |at: &str| {
         let mut mounts = proxy["volumeMounts"].as_array().expect("mounts").iter();
         let mount = mounts.find(|m| m["mountPath"] == at).expect(at);

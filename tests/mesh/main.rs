@@ -47,7 +47,6 @@ fn main() {
     for way in ways::WAYS {
         ways::checks(&mut report, &world, way);
     }
-    ways::rate_limit(&mut report, &world);
     traffic::checks(&mut report, &world);
     seen::checks(&mut report, &world);
     live::checks(&mut report, &world);

@@ -202,6 +202,7 @@ pub fn checks(report: &mut Report, world: &World, way: Way) {
         });
         assert_eq!(world.catalog.last().header("x-user-id").as_deref(), Some("ann"));
     });
+    rate_limit(report, world, way);
     if name != "envoyfilter" {
         delete(&filters_of(&rendered));
         until("the filter to go", LONG, || {
@@ -212,9 +213,12 @@ pub fn checks(report: &mut Report, world: &World, way: Way) {
 }
 
 /// Envoy's own rate limit beside the filter, as istio/ratelimit installs it. Nobody counts, so that it lets everybody pass.
-pub fn rate_limit(report: &mut Report, world: &World) {
+fn rate_limit(report: &mut Report, world: &World, way: Way) {
     report.check(
-        "istio/ratelimit stands behind Meshgate, whose headers it counts by",
+        format!(
+            "{}: istio/ratelimit stands behind Meshgate, whose headers it counts by",
+            way.0
+        ),
         || {
             let service = json!({
                 "apiVersion": "v1", "kind": "Service",
