@@ -249,6 +249,19 @@ fn tags_are_the_version_and_the_number_of_the_branch() {
     assert!(!told("main", "4 12").status.success());
 }
 
+/// What git calls a release is the version that the module says of itself.
+#[test]
+fn a_release_of_another_version_is_none() {
+    let checkout = Checkout::on("main", MODULE);
+    checkout.ran("git", &["tag", "v9.9.9"]);
+    let other = checkout.command("scripts/image", &[]).output().expect("image");
+    assert!(!other.status.success());
+    let why = String::from_utf8_lossy(&other.stderr);
+    assert!(why.contains("git calls this commit v9.9.9"), "{why}");
+    checkout.ran("git", &["tag", concat!("v", env!("CARGO_PKG_VERSION"))]);
+    checkout.image();
+}
+
 /// Docker and the kubelet refuse to start it, as nothing in it can run.
 #[test]
 fn the_image_is_one_layer_and_nothing_to_run() {

@@ -1,6 +1,8 @@
 //! The manifests under istio/: of the shape that Istio's own CRDs ask for, and with the numbers of the plain Envoy,
 //! which tests/envoy/ holds to what they say.
 
+#[path = "manifests/agree.rs"]
+mod agree;
 #[path = "manifests/schema.rs"]
 mod schema;
 
@@ -35,8 +37,12 @@ fn manifests() -> Vec<(PathBuf, Value)> {
             match path.extension() {
                 // Policies, and what `make manifests` makes of them.
                 _ if path.is_dir() && path.ends_with("policy") => {}
+                // Of Envoy and Prometheus.
+                _ if path.is_dir() && path.ends_with("metrics") => {}
                 _ if path.is_dir() => folders.push(path),
-                _ if path.ends_with("kustomization.yaml") || path.ends_with("istio/values.yaml") => {}
+                _ if path.ends_with("kustomization.yaml") => {}
+                // Of Helm.
+                _ if path.ends_with("istio/values.yaml") || path.ends_with("istio/gateway-values.yaml") => {}
                 Some(yaml) if yaml == "yaml" => found.extend(documents(&path).into_iter().map(|d| (path.clone(), d))),
                 _ => panic!("{}: no YAML", path.display()),
             }

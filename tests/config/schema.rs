@@ -93,8 +93,8 @@ fn what_is_documented_fits() {
                 _ => "",
             };
             let mut document = document(snippet);
-            // Envoy's, which `meshgate build --into` reads; cases of `meshgate test`, and what Kubernetes is told of a pod.
-            let no_policy = ["vm_config", "cases", "annotations"];
+            // Envoy's, which `meshgate build --into` reads; cases of `meshgate test`, and what kustomize is told.
+            let no_policy = ["vm_config", "cases", "kind"];
             if no_policy.iter().any(|field| document.get(field).is_some()) {
                 continue;
             }

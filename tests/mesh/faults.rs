@@ -171,12 +171,8 @@ fn modules(report: &mut Report, world: &World) {
     report.check(
         "Istio's agent fetches the image of `make image` from a registry",
         || {
-            let _registry = registry();
-            apply(&from(
-                world,
-                &format!("oci://{REGISTRY}/platform/meshgate:v1.0.0"),
-                None,
-            ));
+            let (_registry, pushed) = registry();
+            apply(&from(world, &format!("oci://{pushed}"), None));
             until("the registry's module", LONG, || {
                 loaded(world).starts_with(FETCHED).then_some(())
             });
@@ -221,8 +217,8 @@ fn modules(report: &mut Report, world: &World) {
     });
 }
 
-/// go-containerregistry's, with what `make image` wrote.
-fn registry() -> Process {
+/// go-containerregistry's, with what `make image` wrote, and what `make push` says of that: REPOSITORY@DIGEST.
+fn registry() -> (Process, String) {
     let crane = std::env::var("MESHGATE_CRANE").expect("MESHGATE_CRANE: run `make test-mesh`");
     let mut serve = Command::new(crane);
     serve.args(["registry", "serve", "--address", REGISTRY]);
@@ -232,8 +228,12 @@ fn registry() -> Process {
         (ready.status == 200).then_some(())
     });
     let mut push = Command::new(format!("{ROOT}/scripts/push"));
-    let output = push.args([&format!("{REGISTRY}/platform/meshgate"), "v1.0.0"]).output();
+    let release = concat!("v", env!("CARGO_PKG_VERSION"));
+    let output = push.args([&format!("{REGISTRY}/platform/meshgate"), release]).output();
     let output = output.expect("scripts/push");
     assert!(output.status.success(), "{}", said(&output).1);
-    process
+    let pushed = String::from_utf8(output.stdout).expect("text");
+    let pushed = pushed.lines().last().expect("the last line").to_owned();
+    assert!(pushed.contains("@sha256:"), "{pushed}");
+    (process, pushed)
 }

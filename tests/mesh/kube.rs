@@ -201,7 +201,7 @@ impl Kube {
         assert!(output.status.success(), "{}", said(&output).1);
         let output = kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
         assert!(output.status.success(), "{}", said(&output).1);
-        apply(&fs::read_to_string(format!("{ROOT}/tests/mesh/world/namespaces.yaml")).expect("a manifest"));
+        apply(&namespaces());
 
         let mut istiod = Command::new(tool("bin/pilot-discovery"));
         istiod.arg("discovery").args([
@@ -251,6 +251,13 @@ impl Kube {
             _processes: vec![istiod, api, etcd],
         }
     }
+}
+
+/// Ours, and Istio's own.
+pub fn namespaces() -> String {
+    let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}});
+    let ours = fs::read_to_string(format!("{ROOT}/istio/namespaces.yaml")).expect("istio/namespaces.yaml");
+    format!("{own}\n---\n{ours}")
 }
 
 fn kubeconfig() -> Value {

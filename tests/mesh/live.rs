@@ -2,7 +2,7 @@
 use crate::kube::{apply, patched};
 use crate::report::Report;
 use crate::subjects::{first, in_bucket, second};
-use crate::support::{LONG, h1, until};
+use crate::support::{LONG, get, h1, until};
 use crate::ways::WAYS;
 use crate::world::{GATEWAY, World, as_reader, asking};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -79,8 +79,8 @@ pub fn checks(report: &mut Report, world: &World) {
                 })
             };
             assert_eq!(sides(), [0, 0, 0, 1]);
-            let patch = r#"[{"op":"replace","path":"/spec/http/1/route/0/weight","value":5000},
-            {"op":"replace","path":"/spec/http/1/route/1/weight","value":5000}]"#;
+            let patch = r#"[{"op":"replace","path":"/spec/http/2/route/0/weight","value":5000},
+            {"op":"replace","path":"/spec/http/2/route/1/weight","value":5000}]"#;
             let (sent, failed) = under_load(|| {
                 patched("shop", patch);
             });
@@ -88,6 +88,38 @@ pub fn checks(report: &mut Report, world: &World) {
             until("the new weights", LONG, || (sides() == [0, 1, 1, 1]).then_some(()));
         },
     );
+    report.check("the signing key is exchanged, and callers go on", || {
+        let one = r#""keys":[{"env":"MESHGATE_SIGNING_KEY"}]"#;
+        let next = r#"{"env":"MESHGATE_SIGNING_KEY_NEXT"}"#;
+        let keys = || {
+            let jwks = get("/.well-known/meshgate/jwks.json");
+            let keys = world
+                .send(&jwks.host("istio-ingressgateway.istio-ingress.svc.cluster.local"))
+                .json();
+            keys["keys"].as_array().map_or(0, Vec::len)
+        };
+        // The kid of the word that a service gets.
+        let signed_by = || {
+            world.forget();
+            let passed = world.send(&as_reader("/orders/7", &second("ann"))).status == 200;
+            let word = world.second.received().last()?.header("x-identity")?;
+            use base64::Engine as _;
+            let head = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(word.split('.').next()?);
+            let head: serde_json::Value = serde_json::from_slice(&head.ok()?).ok()?;
+            passed.then(|| head["kid"].to_string())
+        };
+        let before = signed_by().expect("the gateway's word");
+        apply(&changed(world, one, &one.replace(']', &format!(",{next}]"))));
+        until("both keys", LONG, || (keys() == 2).then_some(()));
+        assert_eq!(signed_by().as_ref(), Some(&before));
+        apply(&changed(world, one, &one.replace('[', &format!("[{next},"))));
+        until("a word by the next key", LONG, || {
+            (signed_by()? != before).then_some(())
+        });
+        // The sidecar has fetched it.
+        let known = || world.send(&as_reader("/orders/7", &first("ann"))).status;
+        until("the sidecar to believe it", LONG, || (known() == 200).then_some(()));
+    });
     report.check("the overlay applied again is what it was", || {
         apply(&WAYS[2].rendered(world));
         until("the old policy", LONG, || {

@@ -13,11 +13,13 @@ mod support;
 mod mint;
 
 mod faults;
+mod guide;
 mod kube;
 mod live;
 mod manifests;
 mod proxy;
 mod report;
+mod seen;
 mod subjects;
 mod traffic;
 mod ways;
@@ -38,14 +40,15 @@ fn main() {
     manifests::on_paper(&mut report);
     report.say("starting etcd, the API server and istiod");
     let kube = kube::Kube::start();
+    guide::checks(&mut report);
     manifests::in_the_api_server(&mut report, &kube);
     report.say("starting the gateway, a sidecar and the services around them");
     let world = World::start(kube);
     for way in ways::WAYS {
         ways::checks(&mut report, &world, way);
     }
-    ways::rate_limit(&mut report, &world);
     traffic::checks(&mut report, &world);
+    seen::checks(&mut report, &world);
     live::checks(&mut report, &world);
     faults::checks(&mut report, &world);
     drop(world);

@@ -1,8 +1,8 @@
 //! What is true of the manifests before any proxy has them.
 use crate::ROOT;
-use crate::kube::{Kube, apply, command, documents, kubectl, kustomize, run, said, try_apply, with_input};
+use crate::kube::{Kube, apply, command, documents, kubectl, kustomize, namespaces, run, said, try_apply, with_input};
 use crate::report::Report;
-use crate::world::overlay;
+use crate::world::{overlay, try_overlay};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +23,22 @@ fn installed(way: &str, module: Option<&str>) -> String {
     parts.extend(module.map(|m| format!("istio/components/module/{m}")));
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let name = format!("{way}-{}", module.unwrap_or("file"));
-    overlay(&name, &["istio/base", "istio/overlays/prod/policy"], &parts)
+    let resources = ["istio/base", "istio/overlays/prod/policy"];
+    match module {
+        None => overlay(&name, &resources, &parts),
+        Some(module) => try_overlay(&name, &resources, &parts, Some(&example(module))).expect("a rendering"),
+    }
+}
+
+/// What the component asks for, as the comment of its own says.
+fn example(module: &str) -> String {
+    let path = format!("{ROOT}/istio/components/module/{module}/kustomization.yaml");
+    let text = fs::read_to_string(path).expect("a component");
+    let lines = text.lines().filter_map(|l| l.strip_prefix("#   "));
+    lines
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace('…', &"0123456789abcdef".repeat(4))
 }
 
 fn built(arguments: &[&str]) -> Value {
@@ -189,6 +204,25 @@ pub fn on_paper(report: &mut Report) {
             }
         },
     );
+    report.check("a module that nobody has named is no module: kustomize stops", || {
+        for module in ["oci", "https"] {
+            let parts = [
+                "istio/components/gateway/envoyfilter".into(),
+                format!("istio/components/module/{module}"),
+            ];
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            let resources = ["istio/base", "istio/overlays/prod/policy"];
+            let why = try_overlay("nameless", &resources, &parts, None).expect_err("no module");
+            assert!(why.contains("nothing selected by MeshgateModule"), "{why}");
+        }
+        let guide = fs::read_to_string(format!("{ROOT}/docs/mesh.md")).expect("docs/mesh.md");
+        let shown = guide
+            .split("# istio/overlays/prod/module.yaml\n")
+            .nth(1)
+            .expect("module.yaml");
+        let shown = shown.split("```").next().expect("its end").trim();
+        assert_eq!(shown.replace('…', &"0123456789abcdef".repeat(4)), example("oci"));
+    });
     report.check("no file under istio/ is left out", || {
         // What a kustomization names; the rendering of each is applied below.
         let mut folders = vec![PathBuf::from(ROOT).join("istio")];
@@ -200,7 +234,9 @@ pub fn on_paper(report: &mut Report) {
                 match path.is_dir() {
                     true if name == "policy" && folder.ends_with("istio") => {}
                     true => folders.push(path),
-                    false if ["kustomization.yaml", "values.yaml"].contains(&name) => {}
+                    // The first two are Helm's, the others have checks of their own.
+                    false if ["values.yaml", "gateway-values.yaml", "prometheus.yml"].contains(&name) => {}
+                    false if ["kustomization.yaml", "namespaces.yaml", "workload.yaml"].contains(&name) => {}
                     false => assert!(list.contains(name), "{} is in no kustomization", path.display()),
                 }
             }
@@ -305,11 +341,7 @@ pub fn in_the_api_server(report: &mut Report, _kube: &Kube) {
 fn analyzed(yaml: &str) -> (bool, String) {
     let file = run("analyzed.yaml");
     // istioctl wants the namespaces, too, and those of them that are injected.
-    let namespaces = fs::read_to_string(format!("{ROOT}/tests/mesh/world/namespaces.yaml")).expect("namespaces");
-    let namespaces = namespaces.replace(
-        "metadata: { name",
-        "metadata: { labels: { istio-injection: enabled }, name",
-    );
+    let namespaces = namespaces();
     let gateway = "apiVersion: v1\nkind: Pod\nmetadata: { name: gateway, namespace: istio-ingress, labels: { istio: ingressgateway }, annotations: { sidecar.istio.io/status: '{}' } }\nspec: { containers: [{ name: istio-proxy, image: istio/proxyv2:1.31.1 }] }\n";
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: { name: shop-tls, namespace: istio-ingress }\n";
     fs::write(&file, [&namespaces, gateway, secret, yaml].join("\n---\n")).expect("a file");

@@ -1,11 +1,13 @@
 //! Istio's agent around an Envoy, as in a pod: configuration from istiod, certificates from files, modules fetched by it.
-use crate::kube::{Process, XDS, address, logged, run, tool, values};
+use crate::ROOT;
+use crate::kube::{Process, XDS, address, documents, kustomize, logged, run, tool, values};
 use crate::support::tls::{Authority, Certificate};
 use crate::support::wait::try_until;
 use crate::support::{SHORT, get, h1, post};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 
 pub struct Proxy {
@@ -36,6 +38,11 @@ impl Pod {
         fs::create_dir_all(&certificates).expect("a folder");
         fs::create_dir_all(home.join("etc/istio/proxy")).expect("a folder");
         let own = workload(authority, self.namespace, self.account);
+        // As the volume of the annotation sidecar.istio.io/bootstrapOverride.
+        let bootstrap = home.join("etc/istio/custom-bootstrap");
+        fs::create_dir_all(&bootstrap).expect("a folder");
+        let bootstrap = bootstrap.join("custom_bootstrap.json");
+        fs::write(&bootstrap, added(self.namespace)).expect("a bootstrap");
         for (name, text) in [
             ("cert-chain.pem", own.pem()),
             ("key.pem", own.key_pem()),
@@ -75,6 +82,7 @@ impl Pod {
             .env("ISTIO_METAJSON_LABELS", self.labels.to_string())
             .env("PROXY_CONFIG", config.to_string())
             .env("ISTIO_BOOTSTRAP", tool("bootstrap.json"))
+            .env("ISTIO_BOOTSTRAP_OVERRIDE", bootstrap)
             .env("ENVOY_STATUS_PORT", port(2))
             .env("ENVOY_PROMETHEUS_PORT", port(3))
             .env("WASM_INSECURE_REGISTRIES", "*")
@@ -89,6 +97,14 @@ impl Pod {
             _process: logged(command, &format!("{}.log", self.name)),
         }
     }
+}
+
+/// What the namespace has for its proxies' bootstraps.
+fn added(namespace: &str) -> String {
+    let all = documents(&kustomize(&Path::new(ROOT).join("istio/metrics")));
+    let mut ours = all.iter().filter(|d| d["metadata"]["namespace"] == namespace);
+    let data = &ours.next().expect("a ConfigMap")["data"];
+    data["custom_bootstrap.json"].as_str().expect("a bootstrap").to_owned()
 }
 
 const ENTER: &str = "
@@ -106,6 +122,11 @@ pub fn workload(authority: &Authority, namespace: &str, account: &str) -> Certif
 }
 
 impl Proxy {
+    /// Where Envoy's own metrics are, 15090 in a pod.
+    pub fn metrics(&self) -> SocketAddr {
+        SocketAddr::new(self.admin.ip(), self.admin.port() + 3)
+    }
+
     /// As a kubelet asks.
     pub fn ready(&self) -> bool {
         let probe = SocketAddr::new(self.admin.ip(), self.admin.port() + 1);

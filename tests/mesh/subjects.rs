@@ -40,28 +40,29 @@ pub fn assigned(subject: &str) -> Assigned {
 }
 
 impl Assigned {
-    fn is_b(&self) -> bool {
-        self.variant.as_deref() == Some("b")
+    /// By the variant where there is one, else by weights of 9,000 to 1,000.
+    pub fn to_second(&self) -> bool {
+        self.variant.as_ref().map_or(self.bucket >= 9000, |v| v == "b")
     }
 }
 
 /// The first of NAME-0, NAME-1 and so on for whom that holds.
-fn who(name: &str, holds: impl Fn(&Assigned) -> bool) -> String {
+pub fn who(name: &str, holds: impl Fn(&Assigned) -> bool) -> String {
     let mut all = (0..1_000_000).map(|n| format!("{name}-{n}"));
     all.find(|subject| holds(&assigned(subject))).expect("somebody")
 }
 
 /// Led to the first version, and also once the weights are even.
 pub fn first(name: &str) -> String {
-    who(name, |a| !a.is_b() && a.bucket < 5000)
+    who(name, |a| !a.to_second() && a.bucket < 5000)
 }
 
 /// Led to the second version by the variant alone.
 pub fn second(name: &str) -> String {
-    who(name, |a| a.is_b() && a.bucket < 5000)
+    who(name, |a| a.to_second() && a.bucket < 5000)
 }
 
-/// Led by this bucket alone.
+/// Led by this bucket: takes no part in `orders-page`.
 pub fn in_bucket(bucket: u32) -> String {
-    who("weighed", |a| !a.is_b() && a.bucket == bucket)
+    who("weighed", |a| a.variant.is_none() && a.bucket == bucket)
 }

@@ -119,6 +119,14 @@ pub fn checks(report: &mut Report, world: &World, way: Way) {
             ] {
                 let config = extension(proxy, port, part);
                 assert_eq!(config["failure_policy"], "FAIL_RELOAD", "{config}");
+                // As istio/metrics/prometheus.yml looks for it, and seen.rs.
+                let named = match name {
+                    "envoyfilter" => part.to_owned(),
+                    "trafficextension" => format!(".{part}"),
+                    _ => format!(".{part}~istio-translated-wasmplugin"),
+                };
+                let counters = proxy.stats("vm_reload_success");
+                assert!(counters.contains(&format!("{named}.vm_reload_success: ")), "{counters}");
                 if name == "envoyfilter" {
                     assert_eq!(config["reload_config"]["backoff"]["base_interval"], "0.100s");
                     assert_eq!(config["vm_config"]["vm_id"], part);
@@ -194,6 +202,7 @@ pub fn checks(report: &mut Report, world: &World, way: Way) {
         });
         assert_eq!(world.catalog.last().header("x-user-id").as_deref(), Some("ann"));
     });
+    rate_limit(report, world, way);
     if name != "envoyfilter" {
         delete(&filters_of(&rendered));
         until("the filter to go", LONG, || {
@@ -204,9 +213,12 @@ pub fn checks(report: &mut Report, world: &World, way: Way) {
 }
 
 /// Envoy's own rate limit beside the filter, as istio/ratelimit installs it. Nobody counts, so that it lets everybody pass.
-pub fn rate_limit(report: &mut Report, world: &World) {
+fn rate_limit(report: &mut Report, world: &World, way: Way) {
     report.check(
-        "istio/ratelimit stands behind Meshgate, whose headers it counts by",
+        format!(
+            "{}: istio/ratelimit stands behind Meshgate, whose headers it counts by",
+            way.0
+        ),
         || {
             let service = json!({
                 "apiVersion": "v1", "kind": "Service",

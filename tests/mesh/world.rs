@@ -1,7 +1,7 @@
 //! The mesh as the checks find it: a gateway, one service behind a sidecar and in a second version without, another one,
 //! an auth service inside and an issuer outside.
 use crate::ROOT;
-use crate::kube::{Kube, address, kustomize, run};
+use crate::kube::{Kube, address, kubectl, run, said};
 use crate::mint;
 use crate::proxy::{Pod, Proxy};
 use crate::support::tls::Authority;
@@ -19,6 +19,7 @@ pub const OUTBOUND: &str = "127.0.0.13:80";
 pub const HOST: &str = "shop.test.example.com";
 pub const ISSUER: &str = "id.test.example.com";
 pub const SIGNING_KEY: &str = include_str!("../assertion/p256.pem");
+const NEXT_KEY: &str = include_str!("../assertion/next.pem");
 
 pub struct World {
     // Ended in this order.
@@ -36,7 +37,11 @@ pub struct World {
 impl World {
     pub fn start(kube: Kube) -> Self {
         let authority = Authority::new();
-        let gateway = gateway("gateway", "127.0.0.20", 16000).begin(&authority);
+        let mut gateway = gateway("gateway", "127.0.0.20", 16000);
+        gateway
+            .environment
+            .push(("MESHGATE_SIGNING_KEY_NEXT", NEXT_KEY.to_owned()));
+        let gateway = gateway.begin(&authority);
         let sidecar = Pod {
             name: "orders",
             namespace: "shop",
@@ -98,16 +103,28 @@ pub fn gateway(name: &'static str, ip: &'static str, port: u16) -> Pod {
 /// A kustomization of folders of the repository, rendered.
 #[track_caller]
 pub fn overlay(name: &str, resources: &[&str], components: &[&str]) -> String {
+    try_overlay(name, resources, components, None).unwrap_or_else(|why| panic!("{name}: {why}"))
+}
+
+/// The same with a file of its own, module.yaml. Where kustomize stops: why.
+pub fn try_overlay(name: &str, resources: &[&str], components: &[&str], own: Option<&str>) -> Result<String, String> {
     let folder = run("kustomize").join(name);
     fs::create_dir_all(&folder).expect("a folder");
     let up = relative(&folder);
     let paths = |names: &[&str]| names.iter().map(|n| up.join(n)).collect::<Vec<PathBuf>>();
+    let mut resources = paths(resources);
+    if let Some(own) = own {
+        fs::write(folder.join("module.yaml"), own).expect("a file");
+        resources.push("module.yaml".into());
+    }
     let text = json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
-        "resources": paths(resources), "components": paths(components),
+        "resources": resources, "components": paths(components),
     });
     fs::write(folder.join("kustomization.yaml"), text.to_string()).expect("a kustomization");
-    kustomize(&folder)
+    let output = kubectl(&["kustomize", folder.to_str().expect("UTF-8")]);
+    let (fine, said) = said(&output);
+    if fine { Ok(said) } else { Err(said) }
 }
 
 /// The way from a folder to the root of the repository: kustomize takes no absolute paths.

@@ -1,0 +1,129 @@
+//! What stands in more than one place says the same in each, and what keeps callers at the gate stands everywhere.
+
+use super::{ROOT, documents, file, manifest, manifests};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The two gates of a path: what the gateway says and what the sidecar reads are the same.
+#[test]
+fn both_gates_have_the_same_experiment_and_headers() {
+    let [gateway, sidecar] = ["istio/policy/gateway/platform.yaml", "istio/policy/inbound.yaml"].map(file);
+    let experiments = gateway["experiments"].as_object().expect("experiments");
+    for (name, experiment) in sidecar["experiments"].as_object().expect("experiments") {
+        assert_eq!(Some(experiment), experiments.get(name), "{name}");
+    }
+    assert_eq!(gateway["identity"]["headers"], sidecar["identity"]["headers"]);
+    // What only the gateway's routes read goes no further.
+    let buckets = experiments.values().filter_map(|e| e.get("bucket_header"));
+    let buckets: Vec<Value> = buckets.cloned().collect();
+    assert_eq!(sidecar["identity"]["strip"], Value::from(buckets));
+    let (word, gate) = (
+        &gateway["identity"]["assertion"],
+        &sidecar["authenticators"]["gateway"]["gate"],
+    );
+    for field in ["header", "issuer", "audience"] {
+        assert_eq!(word[field], gate[field], "{field}");
+    }
+    assert_eq!(word["jwks_path"], gate["keys"]["remote"]["path"]);
+}
+
+/// Trust domain, namespace and account of the gateway, wherever they stand.
+#[test]
+fn the_gateway_has_one_name() {
+    let mut found = Vec::new();
+    let access = documents(&Path::new(ROOT).join("istio/base/access.yaml"));
+    for document in access.into_iter().chain([file("istio/policy/inbound.yaml")]) {
+        strings(&document, &mut found);
+    }
+    let accounts: Vec<String> = found.into_iter().filter(|text| text.contains("/sa/")).collect();
+    assert_eq!(accounts.len(), 3, "{accounts:?}");
+    assert!(accounts.iter().all(|account| *account == accounts[0]), "{accounts:?}");
+    let (_, namespace, account) = match accounts[0].split('/').collect::<Vec<_>>()[..] {
+        [domain, "ns", namespace, "sa", account] => (domain, namespace, account),
+        _ => panic!("{accounts:?}"),
+    };
+    let policy = manifest("NetworkPolicy", "auth");
+    let from = &policy["spec"]["ingress"][0]["from"][0];
+    assert_eq!(
+        from["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"],
+        namespace
+    );
+    let gateway = manifest("Gateway", "shop");
+    assert_eq!(gateway["metadata"]["namespace"], namespace);
+    assert_eq!(gateway["spec"]["selector"], from["podSelector"]["matchLabels"]);
+    // Istio's chart makes both of its release's name.
+    let label = account.strip_prefix("istio-").expect("istio-");
+    assert_eq!(gateway["spec"]["selector"]["istio"], label);
+}
+
+fn strings(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields.values().for_each(|v| strings(v, found)),
+        Value::Array(items) => items.iter().for_each(|v| strings(v, found)),
+        Value::String(text) => found.push(text.clone()),
+        _ => {}
+    }
+}
+
+/// What docs/metrics.md says holds in a mesh, too.
+#[test]
+fn istio_has_the_labels_and_the_log_of_envoy() {
+    let envoy = file("envoy/envoy.yaml");
+    assert_eq!(
+        file("istio/metrics/bootstrap.yaml"),
+        json!({"stats_config": envoy["stats_config"]})
+    );
+    let manager = &envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    let fields = &manager["access_log"][0]["typed_config"]["log_format"]["json_format"];
+    let provider = file("istio/values.yaml")["meshConfig"]["extensionProviders"][0].clone();
+    assert_eq!(provider["envoyFileAccessLog"]["logFormat"]["labels"], *fields);
+    // Without the policy's word a field stays null.
+    assert_eq!(
+        file("istio/policy/gateway/platform.yaml")["log"],
+        file("envoy/policy.yaml")["log"]
+    );
+    for telemetry in manifests().into_iter().filter(|(_, m)| m["kind"] == "Telemetry") {
+        let log = &telemetry.1["spec"]["accessLogging"][0]["providers"][0]["name"];
+        assert_eq!(*log, provider["name"]);
+    }
+}
+
+/// What keeps bytes from the app that no gate has seen: every port says what it speaks, none is left out of the proxy, and
+/// every namespace with services asks for certificates.
+#[test]
+fn no_port_is_open_beside_the_gate() {
+    let all = manifests();
+    let of_kind = |kind: &'static str| all.iter().map(|(_, m)| m).filter(move |m| m["kind"] == kind);
+    let mut namespaces = Vec::new();
+    for service in of_kind("Service") {
+        for port in service["spec"]["ports"].as_array().expect("ports") {
+            assert_eq!(port["appProtocol"], "http", "{}", service["metadata"]["name"]);
+        }
+        namespaces.push(&service["metadata"]["namespace"]);
+    }
+    assert!(namespaces.len() >= 3);
+    for namespace in namespaces {
+        let mut strict = of_kind("PeerAuthentication").filter(|p| p["metadata"]["namespace"] == *namespace);
+        let strict = strict
+            .next()
+            .unwrap_or_else(|| panic!("no PeerAuthentication in {namespace}"));
+        assert_eq!(strict["spec"], json!({"mtls": {"mode": "STRICT"}}), "{namespace}");
+        let mut only = of_kind("AuthorizationPolicy").filter(|p| p["metadata"]["namespace"] == *namespace);
+        let only = only
+            .next()
+            .unwrap_or_else(|| panic!("no AuthorizationPolicy in {namespace}"));
+        let rule = &only["spec"]["rules"][0];
+        assert_eq!(only["spec"]["action"], "ALLOW");
+        assert!(rule["from"][0]["source"]["principals"].is_array() && rule["to"][0]["operation"]["ports"].is_array());
+    }
+    for (path, manifest) in &all {
+        let text = manifest.to_string();
+        let left_out = [
+            "excludeInboundPorts",
+            "excludeOutboundPorts",
+            "includeInboundPorts",
+            "portLevelMtls",
+        ];
+        assert!(!left_out.iter().any(|word| text.contains(word)), "{}", path.display());
+    }
+}

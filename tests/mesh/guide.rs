@@ -1,0 +1,262 @@
+//! The commands of docs/mesh.md, as they stand there, against the real API server. Helm and make are played, and so is
+//! waiting for pods, since there are none.
+use crate::ROOT;
+use crate::kube::{apply, command, kubectl, run, said, tool};
+use crate::report::Report;
+use crate::support::tls::Authority;
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Refuses a second restart within a second; so does the API server's kubectl, and it is asked again.
+const KUBECTL: &str = r#"#!/bin/sh
+case "$*" in
+*"rollout status"*) exit 0 ;;
+*"rollout restart"*) for _ in 1 2 3 4; do "$KUBECTL" "$@" && exit 0; sleep 1; done; exit 1 ;;
+*"-k istio/overlays"*) exec "$KUBECTL" "$@" --dry-run=server ;;
+*) exec "$KUBECTL" "$@" ;;
+esac
+"#;
+const PLAYED: &str = "#!/bin/sh\necho \"$(basename \"$0\") $*\" >>played\n";
+const DEPLOYMENTS: [(&str, &str, &str); 5] = [
+    ("platform", "auth", "auth"),
+    ("istio-ingress", "istio-ingressgateway", "istio-ingressgateway"),
+    ("shop", "orders-v1", "orders"),
+    ("shop", "orders-v2", "orders"),
+    ("shop", "catalog", "catalog"),
+];
+
+/// The commands behind a marker of the guide.
+fn commands(name: &str) -> String {
+    let guide = fs::read_to_string(format!("{ROOT}/docs/mesh.md")).expect("docs/mesh.md");
+    let marker = format!("<!-- commands: {name} -->\n```sh\n");
+    let (_, rest) = guide.split_once(&marker).unwrap_or_else(|| panic!("no {marker}"));
+    rest.split("```").next().expect("the end of the block").to_owned()
+}
+
+/// A folder that looks like the repository, but for what the commands leave there.
+fn folder() -> PathBuf {
+    let folder = run("guide");
+    let _ = fs::remove_dir_all(&folder);
+    let bin = folder.join("bin");
+    fs::create_dir_all(&bin).expect("a folder");
+    for (name, text) in [("kubectl", KUBECTL), ("helm", PLAYED), ("make", PLAYED)] {
+        fs::write(bin.join(name), text).expect("a program");
+        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).expect("a program");
+    }
+    for name in ["istio", "dist", "envoy"] {
+        symlink(Path::new(ROOT).join(name), folder.join(name)).expect("a link");
+    }
+    let own = Authority::new().issues(&["shop.example.com"]);
+    fs::write(folder.join("shop.crt"), own.pem()).expect("a certificate");
+    fs::write(folder.join("shop.key"), own.key_pem()).expect("a key");
+    folder
+}
+
+#[track_caller]
+fn executed(folder: &Path, name: &str) {
+    let path = std::env::var("PATH").expect("PATH");
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &commands(name)])
+        .current_dir(folder)
+        .env("PATH", format!("{}:{path}", folder.join("bin").display()))
+        .env("KUBECTL", tool("bin/kubectl"))
+        .env("KUBECONFIG", run("kubeconfig"))
+        .env("HOME", run(""))
+        .output()
+        .expect("bash");
+    assert!(output.status.success(), "{name}: {}", said(&output).1);
+}
+
+#[track_caller]
+fn object(namespace: &str, kind: &str, name: &str) -> Value {
+    let output = kubectl(&["-n", namespace, "get", kind, name, "-o", "json"]);
+    assert!(output.status.success(), "{}", said(&output).1);
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+pub fn checks(report: &mut Report) {
+    let folder = folder();
+    for (namespace, name, app) in DEPLOYMENTS {
+        let labels = json!({"app": app});
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": namespace},
+            "spec": {"selector": {"matchLabels": labels}, "template": {
+                "metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "app"}]},
+            }},
+        });
+        apply(&deployment.to_string());
+    }
+    report.check("docs/mesh.md: the commands of Installing do what they say", || {
+        executed(&folder, "installing");
+        for namespace in ["istio-ingress", "shop"] {
+            let labels = object("", "namespace", namespace)["metadata"]["labels"].clone();
+            assert_eq!(labels["istio-injection"], "enabled");
+            assert!(object(namespace, "configmap", "meshgate-module")["binaryData"]["meshgate.wasm"].is_string());
+            assert!(object(namespace, "configmap", "meshgate-bootstrap")["data"]["custom_bootstrap.json"].is_string());
+        }
+        assert!(object("istio-ingress", "secret", "shop-tls")["data"]["tls.crt"].is_string());
+        let key = object("istio-ingress", "secret", "meshgate");
+        assert!(key["data"]["MESHGATE_SIGNING_KEY"].is_string());
+        assert!(!folder.join("signing.pem").exists());
+        // What it mounts is there under that name.
+        let pod = object("shop", "deployment", "orders-v2")["spec"]["template"].clone();
+        let annotations = &pod["metadata"]["annotations"];
+        let volumes: Value = annotated(&annotations["sidecar.istio.io/userVolume"]);
+        let mounts: Value = annotated(&annotations["sidecar.istio.io/userVolumeMount"]);
+        assert_eq!(volumes[0]["configMap"]["name"], "meshgate-module");
+        assert_eq!(
+            (&mounts[0]["name"], &mounts[0]["mountPath"]),
+            (&volumes[0]["name"], &json!("/var/run/meshgate"))
+        );
+        assert_eq!(annotations["sidecar.istio.io/bootstrapOverride"], "meshgate-bootstrap");
+        for line in played(&folder).lines().filter(|l| l.starts_with("helm ")) {
+            let file = line.rsplit_once(" -f ").expect("values").1;
+            assert!(Path::new(ROOT).join(file).is_file(), "{line}");
+        }
+    });
+    report.check(
+        "the gateway's chart is given the volume, the keys and the labels of its metrics",
+        || {
+            let values =
+                crate::kube::parsed(&fs::read_to_string(format!("{ROOT}/istio/gateway-values.yaml")).expect("values"));
+            let config = object("istio-ingress", "configmap", "meshgate-module")["metadata"]["name"].clone();
+            assert_eq!(values["volumes"][0]["configMap"]["name"], config);
+            assert_eq!(values["volumeMounts"][0]["name"], values["volumes"][0]["name"]);
+            assert_eq!(values["volumeMounts"][0]["mountPath"], "/var/run/meshgate");
+            assert_eq!(
+                values["podAnnotations"]["sidecar.istio.io/bootstrapOverride"],
+                "meshgate-bootstrap"
+            );
+            let secret = object("istio-ingress", "secret", "meshgate");
+            for variable in values["envVarFrom"].as_array().expect("variables") {
+                let from = &variable["valueFrom"]["secretKeyRef"];
+                assert_eq!(
+                    (&variable["name"], &from["name"]),
+                    (&from["key"], &secret["metadata"]["name"])
+                );
+                // A pod does not start without what is not optional.
+                assert_eq!(from["optional"], true, "{variable}");
+                // Of its environment the filter sees what is listed, in each way.
+                for way in crate::ways::WAYS {
+                    let path = format!("{ROOT}/istio/components/gateway/{}/filter.yaml", way.0);
+                    let filter = fs::read_to_string(path).expect("a filter");
+                    let listed = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+                    let name = variable["name"].as_str().expect("a name");
+                    assert!(filter.split(listed).any(|word| word == name), "{}: {name}", way.0);
+                }
+            }
+        },
+    );
+    report.check("Istio's injector makes of it what the proxies here are given", || {
+        injected(&folder);
+    });
+    report.check(
+        "docs/mesh.md: a policy, the module and the key are changed as it says",
+        || {
+            let before = object("shop", "deployment", "catalog")["metadata"]["generation"].clone();
+            executed(&folder, "policy");
+            executed(&folder, "module");
+            assert_ne!(
+                object("shop", "deployment", "catalog")["metadata"]["generation"],
+                before
+            );
+            let old = object("istio-ingress", "secret", "meshgate")["data"]["MESHGATE_SIGNING_KEY"].clone();
+            executed(&folder, "key");
+            let data = object("istio-ingress", "secret", "meshgate")["data"].clone();
+            assert_eq!(data["MESHGATE_SIGNING_KEY"], old);
+            assert!(data["MESHGATE_SIGNING_KEY_NEXT"].is_string() && data["MESHGATE_SIGNING_KEY_NEXT"] != old);
+            assert!(!folder.join("next.pem").exists());
+        },
+    );
+}
+
+/// What becomes of a patched Deployment, with the injector and the mesh's configuration that istio/values.yaml give.
+fn injected(folder: &Path) {
+    let file = |name: &str, text: &str| {
+        fs::write(folder.join(name), text).expect("a file");
+        folder.join(name).to_str().expect("UTF-8").to_owned()
+    };
+    let spec = json!({"profile": "minimal", "values": crate::kube::values()});
+    let operator = json!({"apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec});
+    let operator = file("operator.yaml", &operator.to_string());
+    let generated = command("istioctl", &["manifest", "generate", "-f", &operator]).output();
+    let generated = file("generated.yaml", &said(&generated.expect("istioctl")).1);
+    let output = kubectl(&["create", "--dry-run=client", "-o", "json", "-f", &generated]);
+    assert!(output.status.success(), "{}", said(&output).1);
+    let all = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+    let all: Vec<Value> = all.map(|object| object.expect("JSON")).collect();
+    let data = |name: &str, key: &str| {
+        let mut maps = all
+            .iter()
+            .filter(|o| o["kind"] == "ConfigMap" && o["metadata"]["name"] == name);
+        let map = maps.next().unwrap_or_else(|| panic!("no {name}"));
+        map["data"][key].as_str().expect(key).to_owned()
+    };
+    let mesh = data("istio", "mesh");
+    assert!(mesh.contains("wasm.meshgate_duration"), "{mesh}");
+    let deployment = file(
+        "deployment.json",
+        &object("shop", "deployment", "orders-v1").to_string(),
+    );
+    let mut inject = command("/usr/bin/timeout", &["60"]);
+    inject
+        .arg(tool("bin/istioctl"))
+        .args(["kube-inject", "-f", &deployment]);
+    for (flag, name, text) in [
+        ("--meshConfigFile", "mesh.yaml", mesh),
+        (
+            "--injectConfigFile",
+            "inject.yaml",
+            data("istio-sidecar-injector", "config"),
+        ),
+        ("--valuesFile", "values.json", data("istio-sidecar-injector", "values")),
+    ] {
+        inject.args([flag, &file(name, &text)]);
+    }
+    let output = inject.output().expect("istioctl");
+    let (fine, pod) = said(&output);
+    assert!(fine, "{pod}");
+    fs::write(folder.join("injected.yaml"), &pod).expect("a file");
+    let output = kubectl(&[
+        "create",
+        "--dry-run=client",
+        "-o",
+        "json",
+        "-f",
+        &file("injected.yaml", &pod),
+    ]);
+    let pod: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output).1));
+    let spec = &pod["spec"]["template"]["spec"];
+    let containers = [&spec["containers"], &spec["initContainers"]].map(|c| c.as_array().cloned().unwrap_or_default());
+    let containers = containers.concat();
+    let proxy = containers.iter().find(|c| c["name"] == "istio-proxy").expect("a proxy");
+    let mut variables = proxy["env"].as_array().expect("env").iter();
+    let added = variables.find(|e| e["name"] == "ISTIO_BOOTSTRAP_OVERRIDE");
+    let added = added.expect("what is added to the bootstrap");
+    assert_eq!(added["value"], "/etc/istio/custom-bootstrap/custom_bootstrap.json");
+    let mounted = |at: &str| {
+        let mut mounts = proxy["volumeMounts"].as_array().expect("mounts").iter();
+        let mount = mounts.find(|m| m["mountPath"] == at).expect(at);
+        let mut volumes = spec["volumes"].as_array().expect("volumes").iter();
+        let volume = volumes.find(|v| v["name"] == mount["name"]).expect(at);
+        volume["configMap"]["name"].clone()
+    };
+    assert_eq!(mounted("/var/run/meshgate"), "meshgate-module");
+    assert_eq!(mounted("/etc/istio/custom-bootstrap"), "meshgate-bootstrap");
+    let mut ports = proxy["ports"].as_array().expect("ports").iter();
+    assert!(
+        ports.any(|p| p["name"] == "http-envoy-prom"),
+        "istio/metrics/prometheus.yml looks for it"
+    );
+}
+
+fn annotated(text: &Value) -> Value {
+    serde_json::from_str(text.as_str().expect("text")).expect("JSON")
+}
+
+fn played(folder: &Path) -> String {
+    fs::read_to_string(folder.join("played")).expect("helm and make")
+}
