@@ -22,6 +22,8 @@ mod cpu;
 mod curve;
 #[path = "gate/figures.rs"]
 mod figures;
+#[path = "gate/floor.rs"]
+mod floor;
 #[path = "gate/load.rs"]
 mod load;
 #[path = "gate/policies.rs"]

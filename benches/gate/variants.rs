@@ -1,5 +1,6 @@
 //! What is compared: one entry each.
 
+use crate::floor::Floor;
 use crate::load::HEADERS;
 use crate::policies;
 use crate::world::Clusters;
@@ -40,6 +41,7 @@ pub enum Filter {
     Native(fn(&Clusters) -> Value),
     /// The probe of tests/support: a Wasm filter that adds one header.
     Probe,
+    Floor(Floor),
     /// None: the shipped module.
     Meshgate {
         policy: Value,
@@ -77,6 +79,34 @@ pub fn all() -> Vec<Variant> {
             Filter::Probe,
             ask,
             "user= auth=",
+        ),
+        Variant::new(
+            "floor-public",
+            "the host calls of a public request alone",
+            Filter::Floor(Floor::Public),
+            public,
+            "user= auth=",
+        ),
+        Variant::new(
+            "floor-remembered",
+            "the host calls of a known caller alone",
+            Filter::Floor(Floor::Remembered),
+            ask,
+            "user=alice auth=",
+        ),
+        Variant::new(
+            "floor-whole",
+            "the same with timeouts and retries",
+            Filter::Floor(Floor::Whole),
+            ask,
+            "user=alice auth=",
+        ),
+        Variant::new(
+            "floor-asked",
+            "the host calls of a question alone",
+            Filter::Floor(Floor::Asked),
+            ask,
+            "user=alice auth=",
         ),
         Variant::new(
             "jwt_authn",

@@ -47,15 +47,18 @@ impl World {
         let servers = Options::default().log_level("error").start(servers());
         let (upstream, auth) = (servers.listener("upstream"), servers.listener("auth"));
         let run = RunDir::new();
-        let probe = run.path().join("probe.wasm");
-        std::fs::write(&probe, probe::module()).unwrap();
+        let made = |name: &str, module: Vec<u8>| {
+            let path = run.path().join(name);
+            std::fs::write(&path, module).unwrap();
+            path
+        };
         let clusters = Clusters { auth };
         let listeners: Vec<Value> = variants
             .iter()
             .map(|variant| {
                 listener(
                     &variant.key,
-                    http_filters(settings, variant, &clusters, &probe),
+                    http_filters(settings, variant, &clusters, &made),
                     json!([
                         {"match": {"prefix": "/"}, "route": {"cluster": "upstream"}},
                     ]),
@@ -229,7 +232,13 @@ impl World {
     }
 }
 
-fn http_filters(settings: &Settings, variant: &Variant, clusters: &Clusters, probe: &Path) -> Value {
+/// `made` keeps a module that is made for the bench.
+fn http_filters(
+    settings: &Settings,
+    variant: &Variant,
+    clusters: &Clusters,
+    made: &dyn Fn(&str, Vec<u8>) -> PathBuf,
+) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -237,7 +246,11 @@ fn http_filters(settings: &Settings, variant: &Variant, clusters: &Clusters, pro
     let typed_config = match &variant.filter {
         Filter::None => return json!([router]),
         Filter::Native(of) => of(clusters),
-        Filter::Probe => wasm(variant, probe, "bench"),
+        Filter::Probe => wasm(variant, &made("probe.wasm", probe::module()), "bench"),
+        Filter::Floor(floor) => {
+            let module = made(&format!("{}.wasm", variant.key), floor.module());
+            wasm(variant, &module, "bench")
+        }
         Filter::Meshgate { policy, module } => wasm(
             variant,
             module.as_ref().unwrap_or(&settings.module),
