@@ -50,7 +50,7 @@ pub mod yaml;
 
 pub use assertion::signing;
 #[cfg(feature = "cli")]
-pub use built::Built;
+pub use built::{Built, Document};
 #[cfg(feature = "cli")]
 pub use cases::cases;
 pub use fault::{Fault, Faults, Mark};

@@ -385,7 +385,7 @@ fn about_a_thousand_requests_of_the_example() {
     let Ok(built) = Folder::new(files.to_vec()).build(Some("prod"), &[]) else {
         panic!("the example has faults");
     };
-    let mut policy: Value = serde_json::from_str(&built.json).expect("JSON");
+    let mut policy: Value = serde_json::from_str(&built.document.json()).expect("JSON");
     let callout = policy["authenticators"]["account"]["callout"]
         .as_object_mut()
         .expect("a callout");

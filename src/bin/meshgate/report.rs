@@ -7,7 +7,7 @@ mod text;
 use crate::stop;
 use clap::ValueEnum;
 use meshgate::config::folder::File;
-use meshgate::config::{Fault, Faults};
+use meshgate::config::{Fault, Faults, Mark};
 use std::collections::HashMap;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -107,7 +107,7 @@ impl Finding {
 }
 
 fn place(fault: &Fault) -> Option<(usize, usize, usize)> {
-    fault.at.map(|at| (at.file, at.line, at.column))
+    fault.at.map(Mark::order)
 }
 
 impl Report {
@@ -151,17 +151,17 @@ impl Report {
     }
 
     fn file(&self, finding: &Finding) -> Option<&File> {
-        self.files.get(finding.fault.at.map_or(0, |at| at.file))
+        self.files.get(finding.fault.at.map_or(0, |at| at.file()))
     }
 
     fn spot(&self, finding: &Finding) -> Option<Spot<'_>> {
         let at = finding.fault.at?;
-        let file = self.files.get(at.file)?;
-        let text = file.text.lines().nth(at.line.checked_sub(1)?)?;
+        let file = self.files.get(at.file())?;
+        let text = file.text.lines().nth(at.line().checked_sub(1)?)?;
         Some(Spot {
-            line: at.line,
-            column: at.column,
-            width: text::width(text, at.column),
+            line: at.line(),
+            column: at.column(),
+            width: text::width(text, at.column()),
             text,
         })
     }

@@ -60,9 +60,9 @@ pub fn defines(sink: &Sink, folder: &Folder, (team, may, declared): (&str, &May,
 
 /// `declared`: where the platform names the team.
 pub fn check(sink: &Sink, folder: &Folder, (team, may, declared): (&str, &May, &Node), rule: &Node) {
-    let at = shown_place(folder, declared.at);
     let deny = |name: &str, word: &str, why: &str| {
         if let Some(node) = field(rule, name) {
+            let at = shown_place(folder, declared.at);
             let message = format!("{why}, and team {team} may not: may: [{word}] at {at} would let it");
             sink.fault(node, message);
         }

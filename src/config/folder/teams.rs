@@ -167,11 +167,12 @@ fn inside(sink: &Sink, folder: &Folder, (name, team, teams): (&str, &Team, &BTre
         Some(Value::List(items)) => Some(items.as_slice()),
         _ => None,
     };
-    let at = shown_place(folder, team.owns.first().and_then(|owned| owned.node.at));
+    let at = || shown_place(folder, team.owns.first().and_then(|owned| owned.node.at));
     let (Some(hosts), Some(paths)) = (list("hosts"), list("paths")) else {
         for missing in ["hosts", "paths"].into_iter().filter(|name| list(name).is_none()) {
             let message = format!(
-                "takes more than team {name} owns ({at}): match.{missing} is missing, and a team's rule names both"
+                "takes more than team {name} owns ({}): match.{missing} is missing, and a team's rule names both",
+                at()
             );
             sink.fault(rule, message);
         }
@@ -186,7 +187,7 @@ fn inside(sink: &Sink, folder: &Folder, (name, team, teams): (&str, &Team, &BTre
             let text = quoted(host_node.text().unwrap_or_default());
             sink.fault(
                 host_node,
-                format!("host {text} is outside what team {name} owns ({at})"),
+                format!("host {text} is outside what team {name} owns ({})", at()),
             );
             continue;
         }
