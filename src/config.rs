@@ -55,6 +55,8 @@ pub use built::{Built, Document};
 pub use cases::cases;
 pub use fault::{Fault, Faults, Mark};
 pub use secrets::{Secrets, secrets};
+#[cfg(feature = "cli")]
+pub(crate) use suggest::hint;
 
 use crate::authn::api_key::ApiKeys;
 use crate::policy::Policy;

@@ -131,16 +131,17 @@ impl<'a> Experiments<'a> {
                 if others.name != layer.name {
                     continue;
                 }
+                let own = entry.node.field("layer").unwrap_or(&entry.node);
                 if others.range.0 < layer.range.1 && layer.range.0 < others.range.1 {
-                    let message = format!("its range of layer {} overlaps that of {name}", quoted(&layer.name));
-                    sink.fault(&entry.node, message);
+                    let message = format!("overlaps that of {name} in layer {}", quoted(&layer.name));
+                    sink.fault(own.field("range").unwrap_or(own), message);
                 }
                 if (&found.units, found.sticky) != (&other.units, other.sticky) {
                     let message = format!(
                         "layer {} holds {name}, of another unit: one caller could be in both",
                         quoted(&layer.name)
                     );
-                    sink.fault(&entry.node, message);
+                    sink.fault(own, message);
                 }
             }
         }

@@ -243,13 +243,6 @@ fn trees_mut(trees: &mut Node) -> &mut [Entry] {
     }
 }
 
-fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
-    match &node.value {
-        Value::Map(entries) => entries.iter().find(|entry| entry.key == name).map(|entry| &entry.node),
-        _ => None,
-    }
-}
-
 fn field_mut<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut Node> {
     match &mut node.value {
         Value::Map(entries) => entries

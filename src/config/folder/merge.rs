@@ -1,6 +1,6 @@
 //! One policy of many files.
 
-use super::{Folder, Kind, field, field_mut, kind};
+use super::{Folder, Kind, field_mut, kind};
 use crate::config::fault::Mark;
 use crate::config::node::{Entry, Node, Value};
 use std::collections::HashMap;
@@ -96,7 +96,7 @@ pub fn positions(trees: &Node) -> HashMap<u32, usize> {
     };
     let rules = entries
         .iter()
-        .filter_map(|entry| match &field(&entry.node, "rules")?.value {
+        .filter_map(|entry| match &entry.node.field("rules")?.value {
             Value::List(rules) => Some(rules),
             _ => None,
         });
