@@ -19,7 +19,7 @@ wasm: ## build dist/meshgate.wasm, the filter
 	@scripts/wasm
 
 cli: ## build dist/meshgate, the native command line
-	@echo "==> building dist/meshgate (cold about a minute, else seconds)"
+	@echo "==> building dist/meshgate (cold about two minutes, else seconds)"
 	@scripts/cargo build --locked --profile cli --no-default-features --features cli --bin meshgate
 	@mkdir -p dist
 	@cmp -s "$(target)/cli/meshgate" dist/meshgate || install -m 755 "$(target)/cli/meshgate" dist/meshgate
