@@ -15,6 +15,7 @@ mod callout;
 mod cases;
 mod conditions;
 mod debug;
+mod defined;
 mod document;
 #[cfg(feature = "cli")]
 mod expected;

@@ -33,9 +33,11 @@ impl Document {
 /// They tell the policies of one company apart, and fit a log line.
 const REVISION_BYTES: usize = 6;
 
-/// Of one file.
-pub fn of_text(text: &str) -> Result<Built, Faults> {
-    of_tree(yaml::read(text)?)
+impl Built {
+    /// Of one file, in YAML or JSON.
+    pub fn of_text(text: &str) -> Result<Self, Faults> {
+        of_tree(yaml::read(text)?)
+    }
 }
 
 /// `root` need not be numbered.

@@ -3,7 +3,6 @@
 #[cfg(feature = "cli")]
 use super::expected::Expected;
 use super::node::{Entry, Node, Value, quoted};
-use super::secret::VISIBLE;
 use super::sink::{Checked, Faulted, Sink};
 use super::unit;
 use crate::order;
@@ -12,6 +11,9 @@ use std::fmt::Display;
 use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+/// What a message says where a policy holds a secret; the secret itself is not shown again.
+pub const VISIBLE: &str = "a policy is visible in config dumps";
 
 /// An object whose fields are known by name.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ mod source;
 use super::fault::{Fault, Faults, Mark};
 use super::node::{Entry, MAX_DEPTH, Node, TOO_DEEP, Value, quoted};
 use super::sink::{Sink, duplicates};
-use super::{Built, Parsed, advice, built, document, json, within_limit, write};
+use super::{Parsed, advice, document, json, within_limit, write};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 use source::Source;
 use std::borrow::Cow;
@@ -21,11 +21,6 @@ pub fn parse(text: &str) -> Result<Parsed, Faults> {
     let mut parsed = document::read(&root)?;
     parsed.warnings.extend(advice::of(&root, &parsed.policy));
     Ok(parsed)
-}
-
-/// As the command line builds it: checked, and the document besides.
-pub fn build(text: &str) -> Result<Built, Faults> {
-    built::of_text(text)
 }
 
 /// One JSON document, compact, keys in their order: the same text gives the same bytes.

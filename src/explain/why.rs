@@ -6,7 +6,8 @@ use super::explanation::{
     Answered, Caller, Decider, Earlier, Explanation, Looked, Passed, Question, Shadow, Upstream, Verdict,
 };
 use super::mask::Mask;
-use super::show::{self, shown};
+use super::show;
+use super::shown::shown;
 use super::variants;
 use super::world::{Decided, Decision, Undecided, Who, World};
 use crate::authn::callout::Question as Asking;

@@ -3,8 +3,9 @@
 mod output;
 
 use crate::explain::now;
+use crate::report::complain;
 use crate::source::PolicyArguments;
-use crate::stop::{Done, Stop, complain};
+use crate::stop::{Done, Stop};
 use clap::Args;
 use meshgate::experiment::Experiment;
 use meshgate::experiment::survey::{Moved, Survey, chart, table};

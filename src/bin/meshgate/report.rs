@@ -4,11 +4,11 @@ mod json;
 mod sarif;
 mod text;
 
-use crate::stop;
 use clap::ValueEnum;
 use meshgate::config::folder::File;
 use meshgate::config::{Fault, Faults, Mark};
 use std::collections::HashMap;
+use std::io::Write;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -106,6 +106,11 @@ impl Finding {
     }
 }
 
+/// A closed standard error is nobody's concern.
+pub fn complain(line: &str) {
+    writeln!(std::io::stderr(), "{line}").unwrap_or_default();
+}
+
 fn place(fault: &Fault) -> Option<(usize, usize, usize)> {
     fault.at.map(Mark::order)
 }
@@ -133,7 +138,7 @@ impl Report {
     pub fn complain(&self) {
         let text = text::text(self, text::colours());
         if !text.is_empty() {
-            stop::complain(text.trim_end());
+            complain(text.trim_end());
         }
     }
 

@@ -4,7 +4,7 @@ use crate::report::{Finding, Report};
 use crate::stop::Stop;
 use clap::Args;
 use meshgate::config::folder::{File, Folder, NotBuilt};
-use meshgate::config::{Built, Document, yaml};
+use meshgate::config::{Built, Document};
 use meshgate::policy::Policy;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -126,7 +126,7 @@ impl Given {
         let mut all = vec![];
         match self {
             Self::Text(file) => {
-                let (findings, built) = match yaml::build(&file.text) {
+                let (findings, built) = match Built::of_text(&file.text) {
                     Ok(built) => (warnings(&built, bootstrap)?, Some(built)),
                     Err(faults) => (Finding::faults(&faults), None),
                 };
