@@ -324,8 +324,11 @@ fn length(node: &Node) -> usize {
 
 /// Reads to the end, then fails if any failed.
 pub fn all<T>(results: impl Iterator<Item = Checked<T>>) -> Checked<Vec<T>> {
-    // Lists are short, and a vector that grows by itself begins with room for four.
-    let mut values = Vec::with_capacity(results.size_hint().0);
+    let mut values = Vec::new();
+    // Lists are short, and a vector that grows by itself begins with room for four. In the module, where this is compiled
+    // for fifty types, it would cost more than it saves.
+    #[cfg(feature = "cli")]
+    values.reserve_exact(results.size_hint().0);
     let mut failed = None;
     for result in results {
         match result {
