@@ -5,7 +5,7 @@ use meshgate::config::folder::{File, Folder, NotBuilt};
 use meshgate::config::{Built, Fault};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policy");
 const TEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/ten");
