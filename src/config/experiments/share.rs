@@ -176,7 +176,7 @@ fn percent(sink: &Sink, node: &Node) -> Checked<u32> {
         let whole = number.as_f64().filter(|part| *part > 0.0 && *part <= 1.0);
         return Err(match whole {
             Some(part) => {
-                let part = shown((part * f64::from(WHOLE)).round() as u32);
+                let part = shown((part * f64::from(WHOLE) + 0.5) as u32);
                 let message = format!("expected a share, found the number {number}: write {part}, or {number}%");
                 sink.fault(node, message)
             }
