@@ -105,4 +105,64 @@ impl Input for Source<'_> {
     fn skip_while_blank(&mut self) -> usize {
         self.0.skip_while_blank()
     }
+
+    // Places count what these return.
+    fn fetch_while_is_alpha(&mut self, out: &mut String) -> usize {
+        self.0.fetch_while_is_alpha(out)
+    }
+
+    fn fetch_while_is_yaml_non_space(&mut self, out: &mut String) -> usize {
+        self.0.fetch_while_is_yaml_non_space(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use saphyr_parser::Parser;
+
+    /// As far as the first error, which would come again and again.
+    fn read<T: Input>(parser: Parser<T>) -> Vec<String> {
+        let mut read = Vec::new();
+        for event in parser {
+            read.push(format!("{event:?}"));
+            if event.is_err() {
+                break;
+            }
+        }
+        read
+    }
+
+    #[track_caller]
+    fn same(text: &str) {
+        assert_eq!(
+            read(Parser::new(Source::new(text))),
+            read(Parser::new_from_str(text)),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn as_its_own_reader() {
+        let long = "x".repeat(1000);
+        same(include_str!("../../../tests/config/base.yaml"));
+        same(include_str!("../../../envoy/envoy.yaml"));
+        same(&format!(
+            "a: {long}\nb: '{long}'\nc: \"{long}\\n{long}\"\n{long}: [{long}, {{ {long}: é{long} }}]\n"
+        ));
+        for indent in 1..40 {
+            let spaces = " ".repeat(indent);
+            same(&format!(
+                "a: |\n{spaces}one\n\n{spaces} two {long}\nb: >-\n{spaces}one\n{spaces}two\n# {long}\nc: one\n{spaces}two\n"
+            ));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn of_any_text(text in "[-a-c:,?#&*!|>'\"%@`{}\\[\\] \t\r\né0.~]{0,120}") {
+            same(&text);
+        }
+    }
 }
