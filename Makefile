@@ -19,10 +19,10 @@ wasm: ## build dist/meshgate.wasm, the filter
 	@scripts/wasm
 
 cli: ## build dist/meshgate, the native command line
-	@echo "==> building dist/meshgate (cold about a minute, else seconds)"
-	@scripts/cargo build --locked --release --no-default-features --features cli --bin meshgate
+	@echo "==> building dist/meshgate (cold about two minutes, else seconds)"
+	@scripts/cargo build --locked --profile cli --no-default-features --features cli --bin meshgate
 	@mkdir -p dist
-	@cmp -s "$(target)/release/meshgate" dist/meshgate || install -m 755 "$(target)/release/meshgate" dist/meshgate
+	@cmp -s "$(target)/cli/meshgate" dist/meshgate || install -m 755 "$(target)/cli/meshgate" dist/meshgate
 
 config: cli ## build dist/envoy.json from envoy/envoy.yaml and envoy/policy.yaml
 	@dist/meshgate build envoy/policy.yaml --into envoy/envoy.yaml > dist/envoy.json.new

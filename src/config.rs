@@ -15,6 +15,7 @@ mod callout;
 mod cases;
 mod conditions;
 mod debug;
+mod defined;
 mod document;
 #[cfg(feature = "cli")]
 mod expected;
@@ -50,11 +51,13 @@ pub mod yaml;
 
 pub use assertion::signing;
 #[cfg(feature = "cli")]
-pub use built::Built;
+pub use built::{Built, Document};
 #[cfg(feature = "cli")]
 pub use cases::cases;
 pub use fault::{Fault, Faults, Mark};
 pub use secrets::{Secrets, secrets};
+#[cfg(feature = "cli")]
+pub(crate) use suggest::hint;
 
 use crate::authn::api_key::ApiKeys;
 use crate::policy::Policy;

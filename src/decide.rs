@@ -18,6 +18,8 @@ mod why;
 
 pub use call::{Call, Heard};
 pub use debug::told;
+#[cfg(feature = "cli")]
+pub(crate) use experiments::forced;
 pub use on_response::ResponseEdits;
 pub use step::{Ask, Forward, OfVariants, OnResponse, Record, Refresh, Refuse, Step, Used, request_id};
 #[cfg(feature = "cli")]

@@ -13,6 +13,7 @@ mod json;
 mod mask;
 mod reply;
 mod show;
+mod shown;
 mod text;
 mod variants;
 mod why;

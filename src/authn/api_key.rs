@@ -61,9 +61,14 @@ impl ApiKeys {
         self.by_digest.is_empty()
     }
 
+    /// In no order.
+    pub fn known(&self) -> impl Iterator<Item = &KnownKey> {
+        self.by_digest.values()
+    }
+
     /// The names of the claims of all.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
-        let claims = self.by_digest.values().flat_map(|key| &key.claims);
+        let claims = self.known().flat_map(|key| &key.claims);
         claims.map(|(name, _)| name.as_str())
     }
 

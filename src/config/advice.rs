@@ -1,8 +1,10 @@
 //! What is no fault and likely a mistake all the same. Of the command line alone: somebody reads it there, and the
 //! module need not hold it.
 
+mod require;
+
 use super::address::Service;
-use super::fault::Fault;
+use super::fault::{Fault, Mark};
 use super::node::{Entry, Node, Value, quoted};
 use super::read::either;
 use super::sink::Sink;
@@ -21,6 +23,7 @@ pub fn of(root: &Node, policy: &Policy) -> Vec<Fault> {
         algorithms(&sink, root, authenticator);
     }
     claims(&sink, root, policy);
+    require::impossible(&sink, root, policy);
     answered_here(&sink, root, policy);
     sink.located(root)
 }
@@ -108,12 +111,20 @@ fn unknown_claims(sink: &Sink, scope: &Node, given: &Option<Vec<&BTreeSet<&str>>
     let Some(given) = given else {
         return;
     };
-    let unknown = |entry: &Entry, path: &ClaimPath| {
+    let unknown_at = |node: &Node, at: Option<Mark>, path: &ClaimPath| {
         let gives = |name: &&String| given.iter().any(|names| names.contains(name.as_str()));
         if let Some(name) = path.0.first().filter(|name| !gives(name)) {
             let hint = suggest::hint(name, given.iter().copied().flatten().copied());
             let message = format!("{who} gives the claim {}{hint}", quoted(name));
-            sink.fault_at(&entry.node, entry.at, message);
+            sink.fault_at(node, at, message);
+        }
+    };
+    let unknown = |entry: &Entry, path: &ClaimPath| unknown_at(&entry.node, entry.at, path);
+    let required = |require: Option<&Node>| {
+        for entry in entries(require.and_then(|require| require.field("claims"))) {
+            if let Ok(path) = ClaimPath::parse(&entry.key) {
+                unknown(entry, &path);
+            }
         }
     };
     for entry in entries(at(scope, &["identity", "headers"])) {
@@ -124,10 +135,18 @@ fn unknown_claims(sink: &Sink, scope: &Node, given: &Option<Vec<&BTreeSet<&str>>
             }
         }
     }
-    for entry in entries(at(scope, &["require", "claims"])) {
-        if let Ok(path) = ClaimPath::parse(&entry.key) {
-            unknown(entry, &path);
+    required(at(scope, &["require"]));
+    required(at(scope, &["debug", "require"]));
+    // Nobody has such a unit, is of such an audience, or may choose.
+    for experiment in entries(at(scope, &["experiments"])).iter().map(|entry| &entry.node) {
+        for unit in at(experiment, &["unit"]).map_or(&[][..], items) {
+            let name = unit.text().and_then(|text| text.strip_prefix("claim:"));
+            if let Some(Ok(path)) = name.map(ClaimPath::parse) {
+                unknown_at(unit, unit.at, &path);
+            }
         }
+        required(at(experiment, &["audience"]));
+        required(at(experiment, &["force", "require"]));
     }
     // Callers without it share one bucket, and no plan is theirs.
     for limit in entries(at(scope, &["rate_limits"])) {
@@ -138,11 +157,7 @@ fn unknown_claims(sink: &Sink, scope: &Node, given: &Option<Vec<&BTreeSet<&str>>
             }
         }
         for plan in at(&limit.node, &["override"]).map_or(&[][..], items) {
-            for entry in entries(at(plan, &["when", "claims"])) {
-                if let Ok(path) = ClaimPath::parse(&entry.key) {
-                    unknown(entry, &path);
-                }
-            }
+            required(at(plan, &["when"]));
         }
     }
 }
@@ -211,15 +226,16 @@ pub fn unknown_clusters(policy: &Node, bootstrap: &Node) -> Vec<Fault> {
 }
 
 fn at<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
-    path.iter().try_fold(node, |node, name| {
-        let entry = entries(Some(node)).iter().find(|entry| entry.key == *name)?;
-        Some(&entry.node)
-    })
+    path.iter().try_fold(node, |node, name| node.field(name))
 }
 
 fn entries(node: Option<&Node>) -> &[Entry] {
-    match node.map(|node| &node.value) {
-        Some(Value::Map(entries)) => entries,
+    node.map_or(&[], entries_of)
+}
+
+fn entries_of(node: &Node) -> &[Entry] {
+    match &node.value {
+        Value::Map(entries) => entries,
         _ => &[],
     }
 }

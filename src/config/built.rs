@@ -2,7 +2,7 @@
 //! checked is what Envoy gets.
 
 use super::node::{Entry, Node, Value};
-use super::{Fault, Faults, Parsed, advice, document, lint, write, yaml};
+use super::{Fault, Faults, Mark, Parsed, advice, document, lint, write, yaml};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
@@ -11,24 +11,33 @@ use std::fmt::Write as _;
 pub struct Built {
     /// Its warnings are those of the policy and what `check` finds besides.
     pub parsed: Parsed,
-    /// The one document that Envoy is given, compact, keys in their order; it has a `revision`.
-    pub json: String,
-    root: Node,
+    pub document: Document,
 }
 
-impl Built {
+/// What a policy was read from.
+#[derive(Debug)]
+pub struct Document(Node);
+
+impl Document {
+    /// The one document that Envoy is given, compact, keys in their order; it has a `revision`.
+    pub fn json(&self) -> String {
+        write::json(&self.0)
+    }
+
     /// Each cluster that the policy names and this bootstrap of Envoy's does not have.
     pub fn unknown_clusters(&self, bootstrap: &str) -> Result<Vec<Fault>, Faults> {
-        Ok(advice::unknown_clusters(&self.root, &yaml::read(bootstrap)?))
+        Ok(advice::unknown_clusters(&self.0, &yaml::read(bootstrap)?))
     }
 }
 
 /// They tell the policies of one company apart, and fit a log line.
 const REVISION_BYTES: usize = 6;
 
-/// Of one file.
-pub fn of_text(text: &str) -> Result<Built, Faults> {
-    of_tree(yaml::read(text)?)
+impl Built {
+    /// Of one file, in YAML or JSON.
+    pub fn of_text(text: &str) -> Result<Self, Faults> {
+        of_tree(yaml::read(text)?)
+    }
 }
 
 /// `root` need not be numbered.
@@ -38,24 +47,23 @@ pub fn of_tree(mut root: Node) -> Result<Built, Faults> {
     let mut parsed = document::read(&root)?;
     parsed.warnings.extend(advice::of(&root, &parsed.policy));
     parsed.warnings.extend(lint::warnings(&root, &parsed.policy));
-    let place = |at: Option<super::Mark>| at.map(|at| (at.file, at.line, at.column));
-    parsed.warnings.sort_by_key(|warning| place(warning.at));
+    parsed.warnings.sort_by_key(|warning| warning.at.map(Mark::order));
     Ok(Built {
-        json: write::json(&root),
         parsed,
-        root,
+        document: Document(root),
     })
 }
 
 /// A policy that has no `revision` is named by its content: the same policy has the same name wherever and whenever it
 /// is built, and a proxy that reports another name runs another policy.
 fn name_revision(root: &mut Node) {
-    let digest = Sha256::digest(write::json(root));
-    let at = root.at;
-    let Value::Map(entries) = &mut root.value else { return };
+    let Value::Map(entries) = &root.value else { return };
     if entries.iter().any(|entry| entry.key == "revision") {
         return;
     }
+    let digest = Sha256::digest(write::json(root));
+    let at = root.at;
+    let Value::Map(entries) = &mut root.value else { return };
     let mut named = String::from("sha256-");
     for byte in digest.iter().take(REVISION_BYTES) {
         write!(named, "{byte:02x}").unwrap_or_default();

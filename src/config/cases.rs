@@ -152,7 +152,7 @@ fn case(sink: &Sink, node: &Node, callers: Named) -> Checked<Case> {
     };
     Ok(Case {
         name: name?.to_owned(),
-        line: node.at.map(|at| at.line),
+        line: node.at.map(|at| at.line()),
         asked,
         who,
         expect: expect?,

@@ -1,6 +1,7 @@
 //! What is wrong with a policy, and where.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// One thing that is wrong: `rules[2].require: unknown field "group": did you mean groups?`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +17,48 @@ pub struct Fault {
 /// Line and column from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Of a folder, in its order; 0 where there is one file. The module's Envoy sees one document.
     #[cfg(feature = "cli")]
-    pub file: usize,
-    pub line: usize,
-    pub column: usize,
+    file: u32,
+    line: NonZeroU32,
+    column: u32,
+}
+
+/// In 12 bytes, and in no more where there may be none: every node of a tree has one, and what `explain` takes for
+/// thousands of rules is mostly the memory that it goes through.
+#[cfg(feature = "cli")]
+impl Mark {
+    pub(super) fn new(file: usize, line: usize, column: usize) -> Self {
+        // A text is at most MAX_BYTES long.
+        let short = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        Self {
+            file: short(file),
+            line: NonZeroU32::new(short(line)).unwrap_or(NonZeroU32::MIN),
+            column: short(column),
+        }
+    }
+
+    /// Of a folder, in its order; 0 where there is one file.
+    pub fn file(self) -> usize {
+        long(self.file)
+    }
+
+    pub fn line(self) -> usize {
+        long(self.line.get())
+    }
+
+    pub fn column(self) -> usize {
+        long(self.column)
+    }
+
+    /// By file, line and column.
+    pub fn order(self) -> (usize, usize, usize) {
+        (self.file(), self.line(), self.column())
+    }
+}
+
+#[cfg(feature = "cli")]
+fn long(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// Everything that is wrong, in the order of the document; never empty.

@@ -8,13 +8,14 @@ mod may;
 mod merge;
 mod ownership;
 mod place;
+mod read;
 pub(super) mod teams;
 mod values;
 
 use super::fault::{Fault, Faults, Mark};
 use super::node::{Entry, Node, Value, quoted};
 use super::sink::{Sink, duplicates};
-use super::{Built, built, suggest, yaml};
+use super::{Built, built, suggest};
 use std::collections::HashSet;
 use values::Values;
 
@@ -29,8 +30,8 @@ pub struct File {
 #[derive(Debug)]
 pub struct Folder {
     files: Vec<File>,
-    /// As many as `files`; what is no YAML holds nothing.
-    trees: Node,
+    /// As many as `files`; what is no YAML holds nothing. None: the last policy was made of them.
+    trees: Option<Node>,
     /// By file: what kept it from being read.
     unread: Vec<Vec<Fault>>,
 }
@@ -57,26 +58,9 @@ impl Folder {
     /// In the order of their names, whatever order they come in: the same files give the same bytes.
     pub fn new(mut files: Vec<File>) -> Self {
         files.sort_unstable_by(|one, other| sorted(one).cmp(&sorted(other)));
-        let mut unread = Vec::new();
-        let mut trees = Vec::new();
-        for (index, file) in files.iter().enumerate() {
-            let (node, faults) = match yaml::read_file(&file.text, index) {
-                _ if is_empty(file) => (Node::new(Value::Map(vec![]), Some(start(index))), vec![]),
-                Ok(node) => (node, vec![]),
-                Err(faults) => (
-                    Node::new(Value::Null, None),
-                    faults.iter().map(|fault| placed(fault, index)).collect(),
-                ),
-            };
-            trees.push(Entry {
-                key: index.to_string(),
-                at: None,
-                node,
-            });
-            unread.push(faults);
-        }
+        let (trees, unread) = read::all(&files);
         Self {
-            trees: Node::new(Value::Map(trees), None).numbered(),
+            trees: Some(trees),
             files,
             unread,
         }
@@ -99,16 +83,34 @@ impl Folder {
 
     /// `set`: values of the command line, in place of the environment's.
     pub fn build(&self, environment: Option<&str>, set: &[(String, String)]) -> Result<Built, NotBuilt> {
+        let trees = self.trees.clone().unwrap_or_else(|| read::all(&self.files).0);
+        self.build_of(trees, environment, set)
+    }
+
+    /// As [`Self::build`], for the last time: nothing is copied.
+    pub fn build_last(&mut self, environment: Option<&str>, set: &[(String, String)]) -> Result<Built, NotBuilt> {
+        let trees = self.trees.take().unwrap_or_else(|| read::all(&self.files).0);
+        self.build_of(trees, environment, set)
+    }
+
+    fn build_of(
+        &self,
+        mut trees: Node,
+        environment: Option<&str>,
+        set: &[(String, String)],
+    ) -> Result<Built, NotBuilt> {
         let chosen = self.chosen(environment)?;
         let sink = Sink::default();
-        let mut trees = self.trees.clone();
         duplicates(&trees, &sink);
+        let positions = merge::positions(&trees);
+        // Its values are read as they are; what is narrowed and filled are the platform's and the teams'.
+        let own = chosen.and_then(|index| tree(&trees, index)).cloned();
         let whole = self.unread.iter().enumerate().all(|(index, unread)| {
             let other = matches!(self.kind(index), Some(Kind::Environment(name)) if Some(name) != environment);
             unread.is_empty() || other
         });
         environments::narrow(&sink, self, &mut trees, environment);
-        let values = Values::read(&sink, chosen.and_then(|index| tree(&self.trees, index)), set);
+        let values = Values::read(&sink, own.as_ref(), set);
         let place = chosen
             .and_then(|index| self.files.get(index))
             .map(|file| file.name.as_str());
@@ -118,10 +120,10 @@ impl Folder {
             values.unused(&sink).map_err(NotBuilt::Asked)?;
         }
         teams::check(&sink, self, &trees);
-        let (merged, origins) = self.merge(trees);
+        let (merged, origins) = self.merge(trees, &positions);
         let decoded = merged.map(built::of_tree);
         let mut found: Vec<Fault> = self.unread_for(environment).cloned().collect();
-        found.extend(sink.located(&self.trees).into_iter().map(without_file));
+        found.extend(self.located(sink).into_iter().map(without_file));
         match decoded {
             Some(Ok(mut built)) if found.is_empty() => {
                 for warning in &mut built.parsed.warnings {
@@ -140,9 +142,18 @@ impl Folder {
         }
         found.retain(|fault| !values.follows(fault));
         let mut seen = HashSet::new();
-        found.retain(|fault| seen.insert((fault.at.map(order), fault.message.clone())));
-        found.sort_by_key(|fault| fault.at.map(order));
+        found.retain(|fault| seen.insert((fault.at.map(Mark::order), fault.message.clone())));
+        found.sort_by_key(|fault| fault.at.map(Mark::order));
         Err(NotBuilt::Faults(Faults::of(found)))
+    }
+
+    /// By the trees as they were read, which are read again where they are no more: a fault may take its time.
+    fn located(&self, sink: Sink) -> Vec<Fault> {
+        match &self.trees {
+            _ if sink.is_empty() => vec![],
+            Some(trees) => sink.located(trees),
+            None => sink.located(&read::all(&self.files).0),
+        }
     }
 
     /// The file of the environment.
@@ -232,13 +243,6 @@ fn trees_mut(trees: &mut Node) -> &mut [Entry] {
     }
 }
 
-fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
-    match &node.value {
-        Value::Map(entries) => entries.iter().find(|entry| entry.key == name).map(|entry| &entry.node),
-        _ => None,
-    }
-}
-
 fn field_mut<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut Node> {
     match &mut node.value {
         Value::Map(entries) => entries
@@ -249,28 +253,6 @@ fn field_mut<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut Node> {
     }
 }
 
-/// A file of comments is an empty one; the platform's is not, since a policy without a version is none.
-fn is_empty(file: &File) -> bool {
-    let says_nothing = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-    kind(file) != Some(Kind::Platform) && file.text.lines().all(says_nothing)
-}
-
-/// A fault of a whole file is at its start.
-fn placed(fault: &Fault, file: usize) -> Fault {
-    Fault {
-        at: fault.at.or(Some(start(file))),
-        ..fault.clone()
-    }
-}
-
-fn start(file: usize) -> Mark {
-    Mark {
-        file,
-        line: 1,
-        column: 1,
-    }
-}
-
 /// Paths begin with the number of the file, which `at` has.
 fn without_file(mut fault: Fault) -> Fault {
     let path = fault.path.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -278,15 +260,11 @@ fn without_file(mut fault: Fault) -> Fault {
     fault
 }
 
-fn order(at: Mark) -> (usize, usize, usize) {
-    (at.file, at.line, at.column)
-}
-
 /// `platform.yaml:12:5`, or `teams/x.yaml` where the text knows no place.
 fn shown_place(folder: &Folder, at: Option<Mark>) -> String {
     let Some(at) = at else { return PLATFORM.into() };
-    let name = folder.files.get(at.file).map_or("", |file| file.name.as_str());
-    format!("{name}:{}:{}", at.line, at.column)
+    let name = folder.files.get(at.file()).map_or("", |file| file.name.as_str());
+    format!("{name}:{}:{}", at.line(), at.column())
 }
 
 /// `nothing is named "x": did you mean y?`

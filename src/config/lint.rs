@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// `policy` is what `root` says.
 pub fn warnings(root: &Node, policy: &Policy) -> Vec<Fault> {
     let sink = Sink::default();
-    let rules = match field(root, "rules").map(|rules| &rules.value) {
+    let rules = match root.field("rules").map(|rules| &rules.value) {
         Some(Value::List(rules)) => rules.as_slice(),
         _ => &[],
     };
@@ -22,13 +22,13 @@ pub fn warnings(root: &Node, policy: &Policy) -> Vec<Fault> {
     }
     mixed_issuers(&sink, root, policy, rules);
     behind_shadows(&sink, policy, rules);
-    advice::warn(&sink, field(root, "experiments"), policy);
+    advice::warn(&sink, root.field("experiments"), policy);
     sink.located(root)
 }
 
 /// `/orders/*` reads like «everything below», and is one segment.
 fn one_segment(sink: &Sink, rule: &Rule, node: &Node) {
-    let paths = field(node, "match").and_then(|matched| field(matched, "paths"));
+    let paths = node.field("match").and_then(|matched| matched.field("paths"));
     let Some(Value::List(items)) = paths.map(|paths| &paths.value) else {
         return;
     };
@@ -53,10 +53,10 @@ fn mixed_issuers(sink: &Sink, root: &Node, policy: &Policy, rules: &[Node]) {
             continue;
         };
         let Some(mixed) = mixing(gate) else { continue };
-        let own = field(node, "identity").and_then(|identity| field(identity, "headers"));
-        let by_default = field(root, "defaults").and_then(|defaults| field(defaults, "identity"));
-        let by_default = by_default.and_then(|identity| field(identity, "headers"));
-        let global = field(root, "identity").and_then(|identity| field(identity, "headers"));
+        let own = node.field("identity").and_then(|identity| identity.field("headers"));
+        let by_default = root.field("defaults").and_then(|defaults| defaults.field("identity"));
+        let by_default = by_default.and_then(|identity| identity.field("headers"));
+        let global = root.field("identity").and_then(|identity| identity.field("headers"));
         let nodes = [own, by_default, global].into_iter().flatten();
         for entry in nodes.flat_map(entries).filter(|entry| names_subject(&entry.node)) {
             if told.insert(entry.node.id) {
@@ -125,9 +125,4 @@ fn entries(node: &Node) -> &[Entry] {
         Value::Map(entries) => entries,
         _ => &[],
     }
-}
-
-fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
-    let entry = entries(node).iter().find(|entry| entry.key == name)?;
-    Some(&entry.node)
 }

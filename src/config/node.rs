@@ -69,6 +69,13 @@ impl Node {
         }
     }
 
+    /// The first of that name, of an object.
+    pub fn field(&self, name: &str) -> Option<&Self> {
+        let Value::Map(entries) = &self.value else { return None };
+        let entry = entries.iter().find(|entry| entry.key == name)?;
+        Some(&entry.node)
+    }
+
     pub fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),

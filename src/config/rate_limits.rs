@@ -1,10 +1,11 @@
 //! `rate_limits`, and which of them a rule names.
 
+use super::defined::Defined;
 use super::names;
 use super::node::{Entry, Node, quoted};
 use super::read::{Fields, Known, all};
 use super::require::{self, Around};
-use super::sink::{Checked, Faulted, Sink};
+use super::sink::{Checked, Sink};
 use super::unit::shown_duration;
 use crate::authn::ClaimPath;
 use crate::authz::Require;
@@ -35,26 +36,14 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Buckets live no longer than their proxy.
 const LONGEST_TO_FILL: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// By name; one with faults is known, too.
-pub struct RateLimits<'a> {
-    by_name: Vec<(&'a Entry, Checked<Arc<RateLimit>>)>,
-    /// None could be read: no name is unknown.
-    faulted: Option<Faulted>,
-}
+pub struct RateLimits<'a>(Defined<'a, RateLimit>);
 
 impl<'a> RateLimits<'a> {
     pub fn read(sink: &Sink, node: Option<&'a Node>, verified_peers: bool) -> Self {
-        let entries = node.map_or(Ok(&[][..]), |node| {
-            sink.at_most(node, MOST, "each keeps a table of its own in the proxy")?;
-            sink.entries(node)
-        });
-        let limits = entries.unwrap_or_default().iter();
-        Self {
-            by_name: limits
-                .map(|entry| (entry, limit(sink, entry, verified_peers)))
-                .collect(),
-            faulted: entries.err(),
-        }
+        let bound = ("rate limit", MOST, "each keeps a table of its own in the proxy");
+        Self(Defined::read(sink, node, bound, |entry| {
+            limit(sink, entry, verified_peers)
+        }))
     }
 
     /// `rate_limit` of a rule; `asks`: somebody may be known there.
@@ -64,30 +53,13 @@ impl<'a> RateLimits<'a> {
             MOST_OF_A_RULE,
             "each costs every request two calls into the proxy",
         )?;
-        let names = sink.distinct(node, |item| {
-            let name = sink.text(item)?;
-            let limit = self.find(name).ok_or_else(|| self.unknown(sink, item, name))?;
-            match limit {
-                Ok(limit) if !asks && limit.per.needs_caller() => {
-                    let name = quoted(name);
-                    Err(sink.fault(
-                        item,
-                        format!("{name} goes by the caller, and authenticate: none asks for none"),
-                    ))
-                }
-                known => known.as_ref().map(|_| name).map_err(|faulted| *faulted),
-            }
-        })?;
-        Ok(names
-            .into_iter()
-            .filter_map(|name| self.find(name)?.as_ref().ok().cloned())
-            .collect())
+        self.0.listed(sink, node, asks, |limit| limit.per.needs_caller())
     }
 
     /// Headers that are removed from every request as nobody's word but the caller's, and those of credentials, which
     /// can be spelled in many ways.
     pub fn check_headers(&self, sink: &Sink, strip: &Strip, credentials: &[Place]) -> Checked<()> {
-        let faults = self.by_name.iter().filter_map(|(entry, limit)| {
+        let faults = self.0.iter().filter_map(|(entry, limit)| {
             let Per::Header(header) = &limit.as_ref().ok()?.per else {
                 return None;
             };
@@ -105,25 +77,12 @@ impl<'a> RateLimits<'a> {
     }
 
     pub fn warn_of_unused(&self, warnings: &Sink, rules: &[Arc<Rule>]) {
-        for (entry, _) in &self.by_name {
+        for (entry, _) in self.0.iter() {
             let names = |rule: &Arc<Rule>| rule.rate_limits.iter().any(|limit| *limit.name == *entry.key);
             if !rules.iter().any(names) {
                 warnings.fault_at(&entry.node, entry.at, "no rule names this limit");
             }
         }
-    }
-
-    fn find(&self, name: &str) -> Option<&Checked<Arc<RateLimit>>> {
-        let found = self.by_name.iter().find(|(entry, _)| entry.key == name)?;
-        Some(&found.1)
-    }
-
-    fn unknown(&self, sink: &Sink, node: &Node, name: &str) -> Faulted {
-        if let Some(faulted) = self.faulted {
-            return faulted;
-        }
-        let hint = sink.hint(name, self.by_name.iter().map(|(entry, _)| entry.key.as_str()));
-        sink.fault(node, format!("no rate limit is named {}{hint}", quoted(name)))
     }
 }
 

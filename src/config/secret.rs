@@ -1,7 +1,7 @@
 //! Secrets: a policy names the environment variable that holds one, and never the secret itself.
 
 use super::node::{Node, Value};
-use super::read::{Fields, Known};
+use super::read::{Fields, Known, VISIBLE};
 use super::sink::{Checked, Sink};
 use crate::policy::Secret;
 
@@ -9,9 +9,6 @@ const FIELDS: Known = Known {
     now: &["env"],
     later: &[],
 };
-
-/// What a message says where a policy holds a secret; the secret itself is not shown again.
-pub const VISIBLE: &str = "a policy is visible in config dumps";
 
 /// `{ env: NAME }`
 pub fn read(sink: &Sink, node: &Node) -> Checked<Secret> {

@@ -125,14 +125,21 @@ impl Sink {
     }
 }
 
+/// Of fewer keys each is compared with each, which is quicker than a table of them.
+const FEW: usize = 16;
+
 /// A key that stands twice in one object, anywhere: which of the two holds differs between parsers.
 pub fn duplicates(node: &Node, sink: &Sink) {
     match &node.value {
         Value::List(items) => items.iter().for_each(|item| duplicates(item, sink)),
         Value::Map(entries) => {
-            let mut seen = HashSet::with_capacity(entries.len());
-            for entry in entries {
-                if !seen.insert(entry.key.as_str()) {
+            let mut seen = HashSet::new();
+            for (position, entry) in entries.iter().enumerate() {
+                let twice = match entries.len() < FEW {
+                    true => entries.iter().take(position).any(|earlier| earlier.key == entry.key),
+                    false => !seen.insert(entry.key.as_str()),
+                };
+                if twice {
                     let message = format!("duplicate field {}", quoted(&entry.key));
                     sink.fault_at(node, entry.at.or(node.at), message);
                 }

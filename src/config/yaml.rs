@@ -2,12 +2,15 @@
 //! what reaches Envoy is one JSON document.
 
 mod scalar;
+mod source;
 
 use super::fault::{Fault, Faults, Mark};
 use super::node::{Entry, MAX_DEPTH, Node, TOO_DEEP, Value, quoted};
 use super::sink::{Sink, duplicates};
-use super::{Built, Parsed, advice, built, document, json, within_limit, write};
+use super::{Parsed, advice, document, json, within_limit, write};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
+use source::Source;
+use std::borrow::Cow;
 
 /// The text in a bootstrap that stands for the policy.
 pub const PLACEHOLDER: &str = "${MESHGATE_POLICY}";
@@ -18,11 +21,6 @@ pub fn parse(text: &str) -> Result<Parsed, Faults> {
     let mut parsed = document::read(&root)?;
     parsed.warnings.extend(advice::of(&root, &parsed.policy));
     Ok(parsed)
-}
-
-/// As the command line builds it: checked, and the document besides.
-pub fn build(text: &str) -> Result<Built, Faults> {
-    built::of_text(text)
 }
 
 /// One JSON document, compact, keys in their order: the same text gives the same bytes.
@@ -67,7 +65,7 @@ fn replace(node: &mut Node, policy: &str) -> usize {
 
 pub(super) fn read(text: &str) -> Result<Node, Faults> {
     within_limit(text.len())?;
-    read_yaml(text, 0).or_else(|faults| {
+    read_yaml(text, 0).map(Node::numbered).or_else(|faults| {
         // JSON that YAML cannot read: tabs before keys, surrogate pairs.
         json::read(text.as_bytes()).map_err(|_| faults)
     })
@@ -84,21 +82,21 @@ fn read_yaml(text: &str, file: usize) -> Result<Node, Faults> {
         file,
         ..Tree::default()
     };
-    for event in Parser::new_from_str(text) {
+    for event in Parser::new(Source::new(text)) {
         match event
             .map_err(|error| syntax(&error))
             .and_then(|(event, span)| tree.take(event, span))
         {
             Ok(()) => {}
             Err(mut fault) => {
-                fault.at = fault.at.map(|at| Mark { file, ..at });
+                fault.at = fault.at.map(|at| Mark::new(file, at.line(), at.column()));
                 tree.faults.push(fault);
                 break;
             }
         }
     }
     match (tree.root, tree.faults.is_empty()) {
-        (Some(root), true) => Ok(root.numbered()),
+        (Some(root), true) => Ok(root),
         (None, true) => Err(Faults::one("empty document", None)),
         (_, false) => Err(Faults::of(tree.faults)),
     }
@@ -109,6 +107,10 @@ fn read_yaml(text: &str, file: usize) -> Result<Node, Faults> {
 struct Tree {
     file: usize,
     open: Vec<Open>,
+    /// What the open lists and maps hold so far, the innermost last: each is given a vector of just its length
+    /// when it closes.
+    items: Vec<Node>,
+    entries: Vec<Entry>,
     root: Option<Node>,
     faults: Vec<Fault>,
 }
@@ -119,18 +121,16 @@ struct Open {
 }
 
 enum Inside {
-    List(Vec<Node>),
-    /// The key whose value comes next.
-    Map(Vec<Entry>, Option<(String, Mark)>),
+    /// From where on the items are its own.
+    List(usize),
+    /// The same of the entries, and the key whose value comes next.
+    Map(usize, Option<(String, Mark)>),
 }
 
 impl Tree {
     /// Errors end the reading; the rest goes to `faults`.
     fn take(&mut self, event: Event, span: Span) -> Result<(), Fault> {
-        let at = Mark {
-            file: self.file,
-            ..mark(&span.start)
-        };
+        let at = mark(self.file, &span.start);
         match event {
             Event::DocumentStart(_) if self.root.is_some() => {
                 return Err(fault("a second document: a policy is one", at));
@@ -140,15 +140,15 @@ impl Tree {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.plainly(anchor, tag.is_some(), at);
-                self.scalar(&text, style, at)?;
+                self.scalar(text, style, at)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.plainly(anchor, tag.is_some(), at);
-                self.open(Inside::List(Vec::new()), at)?;
+                self.open(Inside::List(self.items.len()), at)?;
             }
             Event::MappingStart(anchor, tag) => {
                 self.plainly(anchor, tag.is_some(), at);
-                self.open(Inside::Map(Vec::new(), None), at)?;
+                self.open(Inside::Map(self.entries.len(), None), at)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             _ => {}
@@ -166,10 +166,10 @@ impl Tree {
         }
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, at: Mark) -> Result<(), Fault> {
-        let value = match style {
-            ScalarStyle::Plain => scalar::resolve(text).map_err(|message| fault(message, at))?,
-            _ => Value::Text(text.to_owned()),
+    fn scalar(&mut self, text: Cow<str>, style: ScalarStyle, at: Mark) -> Result<(), Fault> {
+        let resolved = match style {
+            ScalarStyle::Plain => scalar::resolve(&text).map_err(|message| fault(message, at))?,
+            _ => None,
         };
         if let Some(Open {
             inside: Inside::Map(_, key @ None),
@@ -179,13 +179,14 @@ impl Tree {
             if style == ScalarStyle::Plain && text == "<<" {
                 self.faults
                     .push(fault("merge keys are not read: write the fields out", at));
-            } else if !matches!(value, Value::Text(_)) {
-                let message = format!("{} as a key is no text: put it in quotes", quoted(text));
+            } else if resolved.is_some() {
+                let message = format!("{} as a key is no text: put it in quotes", quoted(&text));
                 self.faults.push(fault(message, at));
             }
-            *key = Some((text.to_owned(), at));
+            *key = Some((text.into_owned(), at));
             return Ok(());
         }
+        let value = resolved.unwrap_or_else(|| Value::Text(text.into_owned()));
         self.add(Node::new(value, Some(at)));
         Ok(())
     }
@@ -208,8 +209,8 @@ impl Tree {
     fn close(&mut self) {
         if let Some(Open { at, inside }) = self.open.pop() {
             let value = match inside {
-                Inside::List(items) => Value::List(items),
-                Inside::Map(entries, _) => Value::Map(entries),
+                Inside::List(from) => Value::List(self.items.drain(from..).collect()),
+                Inside::Map(from, _) => Value::Map(self.entries.drain(from..).collect()),
             };
             self.add(Node::new(value, Some(at)));
         }
@@ -217,10 +218,10 @@ impl Tree {
 
     fn add(&mut self, node: Node) {
         match self.open.last_mut().map(|open| &mut open.inside) {
-            Some(Inside::List(items)) => items.push(node),
-            Some(Inside::Map(entries, key)) => {
+            Some(Inside::List(_)) => self.items.push(node),
+            Some(Inside::Map(_, key)) => {
                 if let Some((key, at)) = key.take() {
-                    entries.push(Entry {
+                    self.entries.push(Entry {
                         key,
                         at: Some(at),
                         node,
@@ -237,7 +238,7 @@ fn syntax(error: &ScanError) -> Fault {
         true => ": a value that begins with * stands in quotes",
         false => "",
     };
-    fault(format!("not YAML: {}{remedy}", error.info()), mark(error.marker()))
+    fault(format!("not YAML: {}{remedy}", error.info()), mark(0, error.marker()))
 }
 
 fn fault(message: impl Into<String>, at: Mark) -> Fault {
@@ -248,10 +249,6 @@ fn fault(message: impl Into<String>, at: Mark) -> Fault {
     }
 }
 
-fn mark(marker: &Marker) -> Mark {
-    Mark {
-        file: 0,
-        line: marker.line(),
-        column: marker.col() + 1,
-    }
+fn mark(file: usize, marker: &Marker) -> Mark {
+    Mark::new(file, marker.line(), marker.col() + 1)
 }

@@ -356,7 +356,7 @@ fn takes(audience: &Audience, facts: &Facts) -> bool {
 }
 
 /// What the first place names that names a variant, for whoever may choose.
-fn forced(force: &Force, variants: &Variants, facts: &Facts) -> Option<usize> {
+pub(crate) fn forced(force: &Force, variants: &Variants, facts: &Facts) -> Option<usize> {
     let request = facts.request;
     let named = force.places.iter().find_map(|place| {
         let named = match place {

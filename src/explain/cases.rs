@@ -4,7 +4,9 @@ use super::asked::Asked;
 use super::mask::Mask;
 use super::variants;
 use super::world::{Decided, Decision, Undecided, Who, World};
+use crate::config::hint;
 use crate::decide;
+use crate::experiment::Kind;
 use crate::header::{HeaderName, Headers};
 use crate::request::Request;
 use crate::rule;
@@ -160,6 +162,10 @@ pub fn tried<'c>(world: &World, case: &'c Case, coverage: &mut Coverage) -> Trie
     wrong.headers("upstream", upstream, sees.as_deref());
     wrong.headers("response", response, Some(&gets));
     for (experiment, expected) in variant {
+        if let Err(unknown) = exists(world, experiment, expected) {
+            wrong.note(unknown);
+            continue;
+        }
         let all = record.map(|record| &*record.variants).unwrap_or_default();
         let here = all.iter().find(|assigned| *assigned.experiment.name == **experiment);
         let is = here.map(|assigned| variants::gets(assigned).unwrap_or_else(|| NO_PART.to_owned()));
@@ -168,6 +174,33 @@ pub fn tried<'c>(world: &World, case: &'c Case, coverage: &mut Coverage) -> Trie
     Tried {
         case,
         wrong: wrong.found,
+    }
+}
+
+/// Whether the policy has the experiment, and the experiment what is expected of it; the error says what there is.
+fn exists(world: &World, experiment: &str, expected: &str) -> Result<(), String> {
+    let all = &world.policy.experiments;
+    let Some(known) = all.iter().find(|known| *known.name == *experiment) else {
+        let hint = hint(experiment, all.iter().map(|known| &*known.name));
+        return Err(format!("no experiment is named {experiment:?}{hint}"));
+    };
+    let variants = match &known.kind {
+        Kind::Variants(variants) => &variants.variants,
+        Kind::Bucket(_) if expected.parse().is_ok_and(|bucket: u32| bucket < 10_000) => return Ok(()),
+        Kind::Bucket(_) if expected == NO_PART => return Ok(()),
+        Kind::Bucket(_) => {
+            return Err(format!(
+                "{experiment} has a bucket, 0 to 9999 or none, and not {expected:?}"
+            ));
+        }
+    };
+    let mut names = variants.iter().map(|variant| &*variant.name).chain([NO_PART]);
+    match names.any(|name| name == expected) {
+        true => Ok(()),
+        false => {
+            let hint = hint(expected, variants.iter().map(|variant| &*variant.name));
+            Err(format!("no variant of {experiment} is named {expected:?}{hint}"))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::caller::Known;
 use super::cases::Case;
 use super::edges::Edges;
 use super::mask::Mask;
-use super::show::shown;
+use super::shown::shown;
 use super::world::{Decision, Undecided, Who, World};
 use crate::authn::Principal;
 use crate::memory::Memory;

@@ -1,6 +1,6 @@
 //! What of a request is shown nowhere: credentials, by the places where they stand.
 
-use super::show::shown;
+use super::shown::shown;
 use crate::header::{NamePattern, NameSet};
 use crate::policy::{AuthenticatorKind, Place, Policy};
 use crate::request::query;

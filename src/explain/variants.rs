@@ -2,8 +2,12 @@
 
 use super::explanation::InExperiment;
 use super::show;
-use crate::experiment::{Assigned, By, Experiment, Hash, Kind, Share, Stands, Unit, Variants, Why, cumulative};
-use crate::time::UnixTime;
+use crate::authz::{Facts, Require};
+use crate::decide;
+use crate::experiment::{
+    Assigned, By, Coverage, Experiment, Force, Hash, Kind, Share, Stands, Unit, Variants, Why, cumulative,
+};
+use crate::time::{UnixTime, rfc3339};
 
 /// In the order of the rule.
 pub fn of(assigned: &[Assigned], now: UnixTime) -> Vec<InExperiment> {
@@ -79,10 +83,51 @@ fn by_share(
     };
     match stands {
         Stands::In(position, _) => format!("bucket {at} is in {}", shown(&ranges(position))),
+        _ if matches!(&variants.share, Share::Weights { coverage, .. } if coverage.at(now) == 0.0) => {
+            nobody_yet(&variants.share, now)
+        }
         _ if variants.hash == Hash::Murmur3 => "the roll-out does not reach it yet".to_owned(),
         _ => {
             let all: Vec<_> = (0..variants.variants.len()).flat_map(ranges).collect();
             format!("bucket {at} is not in {}", shown(&all))
+        }
+    }
+}
+
+/// Why nobody takes part.
+fn nobody_yet(share: &Share, now: UnixTime) -> String {
+    match share {
+        Share::Weights {
+            coverage: Coverage::Schedule(steps),
+            ..
+        } if steps.first().is_some_and(|(from, _)| *from > now.as_secs()) => {
+            let from = steps.first().map_or(0, |(from, _)| *from);
+            let at = rfc3339(from.saturating_mul(1_000_000_000));
+            format!("the schedule begins at {}", at.replace(".000Z", "Z"))
+        }
+        _ => "coverage is 0%: nobody takes part".to_owned(),
+    }
+}
+
+/// Whoever asked for a variant and may not choose wonders why another came.
+pub fn not_forced(assigned: &[Assigned], facts: &Facts, told: &mut [InExperiment]) {
+    for (assigned, told) in assigned.iter().zip(told) {
+        let Kind::Variants(variants) = &assigned.experiment.kind else {
+            continue;
+        };
+        let asked = variants.force.as_ref().map(|force| Force {
+            places: force.places.clone(),
+            // What is asked for, whoever asks.
+            require: Require::default(),
+        });
+        let asked = asked.and_then(|force| decide::forced(&force, variants, facts));
+        if let Some(variant) = asked.and_then(|at| variants.variants.get(at))
+            && !matches!(assigned.stands, Stands::In(_, By::Force))
+        {
+            let name = &variant.name;
+            told.why.push_str(&format!(
+                "; {name} is asked for, by a caller who does not meet force.require"
+            ));
         }
     }
 }

@@ -6,7 +6,8 @@ use super::explanation::{
     Answered, Caller, Decider, Earlier, Explanation, Looked, Passed, Question, Shadow, Upstream, Verdict,
 };
 use super::mask::Mask;
-use super::show::{self, shown};
+use super::show;
+use super::shown::shown;
 use super::variants;
 use super::world::{Decided, Decision, Undecided, Who, World};
 use crate::authn::callout::Question as Asking;
@@ -65,8 +66,17 @@ pub fn explain(world: &World, asked: &Asked, who: &Who) -> Result<Explanation, S
         if let Some(rule) = &found {
             credential::strip(&rule.strip_credentials, &request, &mut edits);
             explanation.rule = Some(decider(rule, policy.rules.len()));
-            if let Some(gate) = rule.gate() {
-                of_callers(world, asked, who, &decided, (rule, gate, &request), &mut explanation);
+            let known = rule
+                .gate()
+                .and_then(|gate| of_callers(world, asked, who, &decided, (rule, gate, &request), &mut explanation));
+            if let Some(record) = decided.record() {
+                let facts = Facts {
+                    principal: known.as_ref(),
+                    request: &request,
+                    rule,
+                    connection: &asked.from,
+                };
+                variants::not_forced(&record.variants, &facts, &mut explanation.experiments);
             }
         }
         if !matches!(who, Who::Shown) && found.as_ref().is_none_or(|rule| rule.gate().is_none()) {
@@ -81,7 +91,7 @@ pub fn explain(world: &World, asked: &Asked, who: &Who) -> Result<Explanation, S
     Ok(explanation)
 }
 
-/// What is looked at where a rule asks who calls.
+/// What is looked at where a rule asks who calls, and who does.
 fn of_callers(
     world: &World,
     asked: &Asked,
@@ -89,12 +99,12 @@ fn of_callers(
     decided: &Decided,
     (rule, gate, request): (&Rule, &Gate, &Request),
     explanation: &mut Explanation,
-) {
+) -> Option<Principal> {
     if request.is_preflight() {
         explanation
             .notes
             .push("a CORS preflight: nobody is asked who calls".to_owned());
-        return;
+        return None;
     }
     let mut known = decided.principal.as_deref().cloned();
     match who {
@@ -148,6 +158,7 @@ fn of_callers(
         })
         .collect();
     explanation.caller = known.as_ref().map(caller);
+    known
 }
 
 fn line(asked: &Asked, mask: &Mask) -> String {

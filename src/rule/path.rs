@@ -89,6 +89,13 @@ impl PathPattern {
 
 impl SegmentPattern {
     fn parse(text: &str) -> Result<Self, String> {
+        // Nearly every segment: in its normal form already, and neither `.` nor `..`.
+        if text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        {
+            return Ok(Self::Literal(text.to_owned()));
+        }
         if let Some(name) = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
             let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
             return match !name.is_empty() && name.chars().all(word) {

@@ -40,13 +40,12 @@ impl Match {
             not,
         } = self;
         let any = Self::default;
-        let placed = |alone: Self| RuleIndex::build(std::iter::once(&alone)).candidates(request).next();
-        let holds = |alone: Self| alone.conditions_hold(request, connection);
-        let of_hosts = Self {
-            hosts: hosts.clone(),
-            ..any()
+        let placed = |alone: Self| {
+            let index = RuleIndex::build(std::iter::once(&alone));
+            index.candidates(request).next().is_some()
         };
-        if placed(of_hosts).is_none() {
+        let holds = |alone: Self| alone.conditions_hold(request, connection);
+        if !(hosts.is_empty() || hosts.iter().any(|host| host.matches(request.host.name()))) {
             return vec![Part::Hosts(hosts)];
         }
         let mut unmet = Vec::new();
@@ -55,11 +54,15 @@ impl Match {
                 unmet.push(part);
             }
         };
-        let of_paths = Self {
-            paths: paths.clone(),
-            ..any()
+        let path_fits = match &request.path {
+            Some(path) => paths.is_empty() || paths.iter().any(|pattern| pattern.matches(path)),
+            // What a request without one meets, the index alone knows.
+            None => placed(Self {
+                paths: paths.clone(),
+                ..any()
+            }),
         };
-        note(placed(of_paths).is_some(), Part::Paths(paths));
+        note(path_fits, Part::Paths(paths));
         note(request.path.is_some() || self.lists_connect(), Part::NoPath);
         let alone = Self {
             methods: methods.clone(),

@@ -3,7 +3,10 @@
 use super::BASE;
 use crate::command::meshgate;
 use std::fs;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// A place of one test's own, gone with it.
 struct Folder(PathBuf);
@@ -213,6 +216,37 @@ fn nothing_is_lost_to_the_moved() {
         .map(|e| e.expect("an entry").file_name());
     let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with('.')).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Whoever interrupts it finds what was there before, and nothing besides.
+#[test]
+fn an_interrupted_command_leaves_nothing_behind() {
+    let folder = Folder::new("interrupted");
+    let policy = folder.write("policy.yaml", &policy(HALVES));
+    let moved = folder.write("moved.tsv", "before\n");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_meshgate"))
+        .args(["ab", &policy, "--against", &policy, "--units", "-", "--moved", &moved])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary");
+    // More than a pipe holds: what comes through was read, by a command that has opened its file.
+    let mut units = child.stdin.take().expect("standard input");
+    for at in 0..200_000 {
+        writeln!(units, "unit-{at}").expect("read");
+    }
+    let pid = libc::pid_t::try_from(child.id()).expect("a process");
+    // SAFETY: a signal to our own child, which nobody has waited for yet.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGINT) }, 0);
+    let status = child.wait().expect("ended");
+    assert_eq!(status.signal(), Some(libc::SIGINT));
+    let there = fs::read_dir(&folder.0).expect("a folder").flatten();
+    let mut there: Vec<String> = there
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    there.sort();
+    assert_eq!(there, ["moved.tsv", "policy.yaml"]);
+    assert_eq!(fs::read_to_string(&moved).expect("a file"), "before\n");
 }
 
 #[test]

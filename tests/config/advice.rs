@@ -34,7 +34,7 @@ rules:
 "#;
 
 /// Changes of [`BASE`], and what is then told.
-const TABLE: [(&[&str], &[&str]); 17] = [
+const TABLE: [(&[&str], &[&str]); 23] = [
     (&[], &[]),
     // Algorithms that no inline key fits.
     (
@@ -91,6 +91,54 @@ const TABLE: [(&[&str], &[&str]); 17] = [
         &[
             r#"defaults.identity.headers.x-a: no authenticator that a rule asks gives the claim "lever": did you mean level?"#,
         ],
+    ),
+    (
+        &[
+            "set experiments.a { unit: [\"claim:tennant\", \"claim:plan.name\"], bucket_header: x-bucket-a }",
+            "set experiments.b { unit: [subject], variants: [{ name: b }], coverage: 1%, header: x-b, audience: { claims: { plam: gold } }, force: { header: x-force, require: { claims: { tennant: a } } } }",
+            "set rules.0.experiments [a, b]",
+        ],
+        &[
+            r#"experiments.a.unit[0]: no authenticator that a rule asks gives the claim "tennant": did you mean tenant?"#,
+            r#"experiments.b.audience.claims.plam: no authenticator that a rule asks gives the claim "plam": did you mean plan?"#,
+            r#"experiments.b.force.require.claims.tennant: no authenticator that a rule asks gives the claim "tennant": did you mean tenant?"#,
+        ],
+    ),
+    (
+        &["set debug { header: x-debug, require: { claims: { tennant: a } } }"],
+        &[
+            r#"debug.require.claims.tennant: no authenticator that a rule asks gives the claim "tennant": did you mean tenant?"#,
+        ],
+    ),
+    // What nobody meets.
+    (
+        &["set rules.0.require { groups: { any_of: [ops] }, scopes: { none_of: [a] } }"],
+        &["rules[0].require.groups: no authenticator of rule ours gives groups: nobody meets it"],
+    ),
+    (
+        &[
+            "set defaults.require.scopes { all_of: [orders.read] }",
+            "set rules.1.require { claims: { level: { any_of: [a, b], none_of: [b, a, c] } } }",
+            "del rules.0.require",
+        ],
+        &[
+            "defaults.require.scopes: no authenticator of rule ours gives scopes: nobody meets it",
+            "rules[1].require.claims.level: none_of names all that any_of does: nobody meets it",
+        ],
+    ),
+    (
+        &[
+            "set authenticators.account.callout.principal.groups x-groups",
+            "set rules.0.require { groups: { all_of: [a, b], none_of: [b] } }",
+        ],
+        &["rules[0].require.groups: all_of and none_of both name \"b\": nobody meets it"],
+    ),
+    (
+        &[
+            "set authenticators.account.callout.principal.groups x-groups",
+            "set rules.0.require { groups: { any_of: [a, b], none_of: [b] }, authenticators: [employee] }",
+        ],
+        &["rules[0].require.groups: no authenticator of rule ours gives groups: nobody meets it"],
     ),
     // Only the lists elsewhere, or the gate before, know what claims there are.
     (

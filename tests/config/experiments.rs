@@ -233,6 +233,11 @@ fn what_is_likely_a_mistake() {
             "experiments.orders: the unit changes when a caller signs in, and the variant with it: write sticky: first_seen, with a cookie",
         ),
         (
+            "orders: { unit: [subject]",
+            "orders: { unit: [\"cookie:c\", client_ip], remember: { cookie: c, max_age: 1d }",
+            "experiments.orders.remember: gives nobody a cookie: unit has client_ip, which everybody has",
+        ),
+        (
             "coverage: 100% }]\n    header: x-variant-ramp",
             "coverage: 0.5% }]\n    header: x-variant-ramp",
             "experiments.ramp: a step of the schedule has less coverage than the one before: callers lose their variant",
@@ -252,4 +257,18 @@ fn what_is_likely_a_mistake() {
         assert_ne!(changed, BASE, "{what}");
         assert_eq!(warned(&changed), [told], "{with}");
     }
+}
+
+/// Each at its own line, and not where its experiment begins.
+#[test]
+fn what_is_wrong_with_a_layer_points_at_it() {
+    let overlapping = BASE.replace("range: [50%, 75.5%]", "range: [49.99%, 75.5%]");
+    let (status, _, told) = meshgate(&["check", "-"], &overlapping);
+    assert_eq!(status, 1, "{told}");
+    let line = 1 + overlapping
+        .lines()
+        .position(|line| line.contains("49.99%"))
+        .expect("a line");
+    let message = "experiments.ramp.layer.range: overlaps that of checkout in layer \"pricing\"";
+    assert!(told.contains(&format!("-:{line}:36: {message}\n")), "{told}");
 }

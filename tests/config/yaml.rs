@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 fn located(faults: &Faults) -> Vec<String> {
     let shown = faults.iter().map(|fault| match fault.at {
-        Some(at) => format!("{}:{}: {fault}", at.line, at.column),
+        Some(at) => format!("{}:{}: {fault}", at.line(), at.column()),
         None => fault.to_string(),
     });
     shown.collect()

@@ -99,6 +99,51 @@ FAIL  passes ({0}:15)
     assert!(!told.contains("s3cret") && told.ends_with("</testsuites>\n"), "{told}");
 }
 
+const COLOURS: &str = "\
+version: 1
+rules: [{ name: all, match: { hosts: [a.test], paths: [\"/**\"] }, authenticate: none, experiments: [colour, orders] }]
+experiments:
+  colour: { unit: [client_ip], header: x-colour, coverage: 0%, variants: [{ name: red, weight: 50% }, { name: blue, weight: 50% }] }
+  orders: { unit: [\"cookie:c\"], bucket_header: x-bucket }
+";
+
+/// A name that the policy does not have is told, whatever the caller gets.
+#[test]
+fn experiments_and_variants_are_known() {
+    let policy = TempFile::new("colours.yaml", COLOURS);
+    let expect = |variant: &str| {
+        let cases =
+            format!("cases: [{{ name: a, request: 'GET https://a.test/', expect: {{ variant: {{ {variant} }} }} }}]");
+        let cases = TempFile::new("variants.yaml", &cases);
+        let (status, output, errors) = meshgate(&["test", cases.path(), "--policy", policy.path()]);
+        assert_eq!(errors, "");
+        let wrong: Vec<String> = output
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("      ")?.to_owned()))
+            .collect();
+        assert_eq!(status, i32::from(!wrong.is_empty()), "{output}");
+        wrong.join("; ")
+    };
+    assert_eq!(expect("colour: none, orders: none"), "");
+    assert_eq!(
+        expect("color: none, sizes: large"),
+        "no experiment is named \"color\": did you mean colour?; no experiment is named \"sizes\""
+    );
+    assert_eq!(
+        expect("colour: bleu"),
+        "no variant of colour is named \"bleu\": did you mean blue?"
+    );
+    assert_eq!(expect("colour: red"), "variant of colour is \"none\", expected \"red\"");
+    assert_eq!(
+        expect("orders: \"77\""),
+        "variant of orders is \"none\", expected \"77\""
+    );
+    assert_eq!(
+        expect("orders: red"),
+        "orders has a bucket, 0 to 9999 or none, and not \"red\""
+    );
+}
+
 #[test]
 fn rules_without_a_case_fail_only_where_that_is_asked_for() {
     let one = CASES.split("- name: fails").next().expect("the first");

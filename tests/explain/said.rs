@@ -2,6 +2,7 @@
 
 use meshgate::config::yaml;
 use meshgate::explain::{Asked, Known, Local, Replied, Who, World, explain, json, text};
+use meshgate::time::UnixTime;
 
 const POLICY: &str = r#"
 version: 1
@@ -193,6 +194,51 @@ fn who_is_not_asked_is_told() {
     assert_eq!(
         explanation.notes,
         ["nobody is asked who calls: what was given is not used"]
+    );
+}
+
+/// Before a schedule begins, without coverage, and for whoever asks for a variant and may not.
+#[test]
+fn why_a_caller_takes_no_part() {
+    let policy = "\
+version: 1
+authenticators:
+  account: { callout: { protocol: ext_authz_http, cluster: auth, timeout: 1s, principal: { subject: x-user, groups: x-groups }, on_failure: deny } }
+rules: [{ name: all, match: { hosts: [a.test], paths: [\"/**\"] }, authenticate: [account], experiments: [later, closed] }]
+experiments:
+  later: { unit: [subject], header: x-later, variants: [{ name: a }], schedule: [{ at: \"2026-12-01T01:00:00+01:00\", coverage: 100% }] }
+  closed: { unit: [subject], header: x-closed, variants: [{ name: a }], coverage: 0%, force: { header: x-force, query: force, require: { groups: { any_of: [qa] } } } }
+";
+    let why = |at: &str, line: &str, headers: &[&str], who: &str| -> Vec<String> {
+        let now = UnixTime::parse(at).expect("a time");
+        let local = Local {
+            now,
+            ..Local::default()
+        };
+        let world = World::new(yaml::parse(policy).expect("a policy").policy, local).expect("a world");
+        let asked = Asked::parse(line, headers.iter().copied()).expect("a request");
+        let who = Who::Known(Known::parse(who).expect("a caller"));
+        let explanation = explain(&world, &asked, &who).expect("explained");
+        explanation.experiments.into_iter().map(|one| one.why).collect()
+    };
+    let (before, after) = ("2026-11-30T23:59:59Z", "2026-12-01T00:00:00Z");
+    let nobody = "coverage is 0%: nobody takes part";
+    assert_eq!(
+        why(before, "https://a.test/", &[], "subject=ann"),
+        ["the schedule begins at 2026-12-01T00:00:00Z", nobody]
+    );
+    let begun = why(after, "https://a.test/", &[], "subject=ann");
+    assert!(begun[0].ends_with("is in 0 to 1"), "{begun:?}");
+    let refused = format!("{nobody}; a is asked for, by a caller who does not meet force.require");
+    assert_eq!(
+        why(after, "https://a.test/", &["x-force: a"], "subject=ann")[1],
+        refused
+    );
+    assert_eq!(why(after, "https://a.test/?force=a", &[], "subject=ann")[1], refused);
+    assert_eq!(why(after, "https://a.test/", &["x-force: b"], "subject=ann")[1], nobody);
+    assert_eq!(
+        why(after, "https://a.test/", &["x-force: a"], "subject=ann,groups=qa")[1],
+        "forced by the caller, who may"
     );
 }
 

@@ -3,8 +3,9 @@
 mod output;
 
 use crate::explain::now;
+use crate::report::complain;
 use crate::source::PolicyArguments;
-use crate::stop::{Done, Stop, complain};
+use crate::stop::{Done, Stop};
 use clap::Args;
 use meshgate::experiment::Experiment;
 use meshgate::experiment::survey::{Moved, Survey, chart, table};
@@ -81,12 +82,12 @@ pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
         Some(text) => UnixTime::parse(text).map_err(|fault| Stop::Usage(format!("--at: {fault}")))?,
         None => now(),
     };
-    let new = arguments.policy.load()?.parsed.policy.experiments;
+    let new = arguments.policy.load()?.policy.experiments;
     let old = match &arguments.against {
         Some(policy) => {
             let PolicyArguments { env, set, .. } = &arguments.policy;
             let old = PolicyArguments::of(policy, env.as_ref(), set);
-            Some(old.load()?.parsed.policy.experiments)
+            Some(old.load()?.policy.experiments)
         }
         None => None,
     };

@@ -22,9 +22,8 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
     let bootstrap = arguments.policy.bootstrap(arguments.into.as_deref())?;
-    let Loaded {
-        json: policy, report, ..
-    } = arguments.policy.load_into(bootstrap.as_ref())?;
+    let Loaded { document, report, .. } = arguments.policy.load_into(bootstrap.as_ref())?;
+    let policy = document.json();
     report.complain();
     let Some(file) = bootstrap else {
         return Ok(Done::fine(policy + "\n"));

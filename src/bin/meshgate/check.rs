@@ -1,8 +1,8 @@
 //! `meshgate check`
 
-use crate::report::{Format, Severity};
+use crate::report::{Format, Severity, complain};
 use crate::source::{Looked, PolicyArguments};
-use crate::stop::{self, Done, Stop};
+use crate::stop::{Done, Stop};
 use clap::Args;
 use meshgate::policy::{Action, Policy};
 
@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
     report.complain();
     let faults = report.count(Severity::Fault);
     if faults > 0 {
-        stop::complain(&told(faults, warnings));
+        complain(&told(faults, warnings));
         return Ok(Done::with(String::new(), false));
     }
     let name = &arguments.policy.policy;

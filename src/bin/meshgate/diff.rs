@@ -1,7 +1,7 @@
 //! `meshgate diff`
 
 use crate::explain::Here;
-use crate::source::{PolicyArguments, name_and_value};
+use crate::source::{Loaded, PolicyArguments, name_and_value};
 use crate::stop::{Done, Stop};
 use crate::test;
 use clap::Args;
@@ -49,8 +49,10 @@ const CHANGES: u8 = 3;
 pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
     let side = |policy: &String| -> Result<_, Stop> {
         let policy = PolicyArguments::of(policy, arguments.env.as_ref(), &arguments.set);
-        let json = policy.load()?.json;
-        Ok((arguments.local.world(&policy, None)?, json))
+        let Loaded {
+            policy: read, document, ..
+        } = policy.load()?;
+        Ok((arguments.local.world_of(&policy, read)?, document.json()))
     };
     let ((old, old_json), (new, new_json)) = (side(&arguments.old)?, side(&arguments.new)?);
     let mut cases = Vec::new();

@@ -1,10 +1,12 @@
 //! `meshgate explain`
 
-use crate::source::{self, PolicyArguments};
+use crate::source::{self, Loaded, PolicyArguments};
 use crate::stop::{Done, Stop};
 use clap::Args;
 use meshgate::explain::{self, Asked, Decision, Known, Local, Replied, Who, World};
+use meshgate::policy::Policy;
 use meshgate::time::UnixTime;
+use std::mem::ManuallyDrop;
 use std::net::IpAddr;
 
 /// Say what becomes of a request, and why
@@ -89,7 +91,10 @@ pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
     asked.body_bytes = arguments.body;
     asked.from.ip = Some(arguments.client_ip);
     asked.from.peer.clone_from(&arguments.peer);
-    let world = arguments.local.world(&arguments.policy, None)?;
+    let Loaded { policy, document, .. } = arguments.policy.load()?;
+    // This process ends with its answer: taking thousands of rules apart piece by piece would only delay it.
+    std::mem::forget(document);
+    let world = ManuallyDrop::new(arguments.local.world_of(&arguments.policy, policy)?);
     let explanation = explain::explain(&world, &asked, &who).map_err(Stop::Usage)?;
     let output = match arguments.json {
         true => explain::json(&explanation) + "\n",
@@ -103,12 +108,21 @@ pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
 }
 
 impl Here {
+    pub fn world(&self, policy: &PolicyArguments) -> Result<World, Stop> {
+        self.world_of(policy, policy.load()?.policy)
+    }
+
     /// `at`: where `--at` does not say it.
-    pub fn world(&self, policy: &PolicyArguments, at: Option<UnixTime>) -> Result<World, Stop> {
+    pub fn now(&self, at: Option<UnixTime>) -> Result<UnixTime, Stop> {
         let given = match &self.at {
             Some(text) => Some(UnixTime::parse(text).map_err(|fault| Stop::Usage(format!("--at: {fault}")))?),
             None => at,
         };
+        Ok(given.unwrap_or_else(now))
+    }
+
+    /// `read`: what `policy` is.
+    pub fn world_of(&self, policy: &PolicyArguments, read: Policy) -> Result<World, Stop> {
         let documents = self.keys.iter().map(|given| {
             let (name, file) = given
                 .split_once('=')
@@ -119,10 +133,9 @@ impl Here {
         let local = Local {
             environment: &environment,
             documents,
-            now: given.unwrap_or_else(now),
+            now: self.now(None)?,
         };
-        World::new(policy.load()?.parsed.policy, local)
-            .map_err(|fault| Stop::Told(format!("{}: {fault}", policy.policy)))
+        World::new(read, local).map_err(|fault| Stop::Told(format!("{}: {fault}", policy.policy)))
     }
 }
 

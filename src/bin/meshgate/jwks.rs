@@ -19,7 +19,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
     let file = arguments.policy.policy.clone();
-    let policy = arguments.policy.load()?.parsed.policy;
+    let policy = arguments.policy.load()?.policy;
     let signing = config::signing(&policy, environment).map_err(|faults| {
         let text = String::new();
         Stop::Faults(Report::of(

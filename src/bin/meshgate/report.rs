@@ -4,11 +4,11 @@ mod json;
 mod sarif;
 mod text;
 
-use crate::stop;
 use clap::ValueEnum;
 use meshgate::config::folder::File;
-use meshgate::config::{Fault, Faults};
+use meshgate::config::{Fault, Faults, Mark};
 use std::collections::HashMap;
+use std::io::Write;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -106,8 +106,13 @@ impl Finding {
     }
 }
 
+/// A closed standard error is nobody's concern.
+pub fn complain(line: &str) {
+    writeln!(std::io::stderr(), "{line}").unwrap_or_default();
+}
+
 fn place(fault: &Fault) -> Option<(usize, usize, usize)> {
-    fault.at.map(|at| (at.file, at.line, at.column))
+    fault.at.map(Mark::order)
 }
 
 impl Report {
@@ -133,7 +138,7 @@ impl Report {
     pub fn complain(&self) {
         let text = text::text(self, text::colours());
         if !text.is_empty() {
-            stop::complain(text.trim_end());
+            complain(text.trim_end());
         }
     }
 
@@ -151,17 +156,17 @@ impl Report {
     }
 
     fn file(&self, finding: &Finding) -> Option<&File> {
-        self.files.get(finding.fault.at.map_or(0, |at| at.file))
+        self.files.get(finding.fault.at.map_or(0, |at| at.file()))
     }
 
     fn spot(&self, finding: &Finding) -> Option<Spot<'_>> {
         let at = finding.fault.at?;
-        let file = self.files.get(at.file)?;
-        let text = file.text.lines().nth(at.line.checked_sub(1)?)?;
+        let file = self.files.get(at.file())?;
+        let text = file.text.lines().nth(at.line().checked_sub(1)?)?;
         Some(Spot {
-            line: at.line,
-            column: at.column,
-            width: text::width(text, at.column),
+            line: at.line(),
+            column: at.column(),
+            width: text::width(text, at.column()),
             text,
         })
     }

@@ -4,7 +4,8 @@ use crate::report::{Finding, Report};
 use crate::stop::Stop;
 use clap::Args;
 use meshgate::config::folder::{File, Folder, NotBuilt};
-use meshgate::config::{Built, Parsed, yaml};
+use meshgate::config::{Built, Document};
+use meshgate::policy::Policy;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -38,9 +39,8 @@ impl PolicyArguments {
 
 /// A policy without faults.
 pub struct Loaded {
-    pub parsed: Parsed,
-    /// The one document that Envoy is given.
-    pub json: String,
+    pub policy: Policy,
+    pub document: Document,
     /// Warnings alone.
     pub report: Report,
 }
@@ -69,7 +69,11 @@ impl PolicyArguments {
         let environments = std::slice::from_ref(&self.env);
         let Looked { report, mut built } = self.given()?.look(environments, &self.set, bootstrap)?;
         match built.pop() {
-            Some((_, Built { parsed, json, .. })) if report.is_fine() => Ok(Loaded { parsed, json, report }),
+            Some((_, Built { parsed, document })) if report.is_fine() => Ok(Loaded {
+                policy: parsed.policy,
+                document,
+                report,
+            }),
             _ => Err(Stop::Faults(report)),
         }
     }
@@ -122,7 +126,7 @@ impl Given {
         let mut all = vec![];
         match self {
             Self::Text(file) => {
-                let (findings, built) = match yaml::build(&file.text) {
+                let (findings, built) = match Built::of_text(&file.text) {
                     Ok(built) => (warnings(&built, bootstrap)?, Some(built)),
                     Err(faults) => (Finding::faults(&faults), None),
                 };
@@ -132,10 +136,15 @@ impl Given {
                     built: all,
                 })
             }
-            Self::Folder { folder, path } => {
+            Self::Folder { mut folder, path } => {
                 let mut findings = vec![];
-                for environment in environments {
-                    let found = match folder.build(environment.as_deref(), set) {
+                for (position, environment) in environments.iter().enumerate() {
+                    let name = environment.as_deref();
+                    let built = match position + 1 == environments.len() {
+                        true => folder.build_last(name, set),
+                        false => folder.build(name, set),
+                    };
+                    let found = match built {
                         Ok(built) => {
                             let warnings = warnings(&built, bootstrap)?;
                             all.push((environment.clone(), built));
@@ -165,7 +174,7 @@ impl Given {
 fn warnings(built: &Built, bootstrap: Option<&File>) -> Result<Vec<Finding>, Stop> {
     let mut warnings = Finding::warnings(&built.parsed.warnings);
     if let Some(bootstrap) = bootstrap {
-        match built.unknown_clusters(&bootstrap.text) {
+        match built.document.unknown_clusters(&bootstrap.text) {
             Ok(unknown) => warnings.extend(Finding::warnings(&unknown)),
             Err(faults) => return Err(Stop::Faults(Report::of(bootstrap.clone(), &faults))),
         }

@@ -1,7 +1,6 @@
 //! How a command ends.
 
-use crate::report::Report;
-use std::io::Write;
+use crate::report::{Report, complain};
 use std::process::ExitCode;
 
 const FAULTS: u8 = 1;
@@ -83,9 +82,4 @@ impl Stop {
             }
         }
     }
-}
-
-/// A closed standard error is nobody's concern.
-pub fn complain(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap_or_default();
 }

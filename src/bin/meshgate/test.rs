@@ -64,29 +64,27 @@ pub fn run(arguments: &Arguments) -> Result<Done, Stop> {
     let mut results: Vec<(String, Vec<Tried>)> = Vec::new();
     let mut every_rule = true;
     for (policy, given) in by_policy(arguments, &files)? {
-        let mut coverage = None;
+        let mut world = arguments.local.world(&policy)?;
+        let mut coverage = Coverage::of(&world);
         for (file, cases) in given {
-            let world = arguments.local.world(&policy, cases.at)?;
-            let coverage = coverage.get_or_insert_with(|| Coverage::of(&world));
-            let tried: Vec<Tried> = cases.cases.iter().map(|case| tried(&world, case, coverage)).collect();
+            world.now = arguments.local.now(cases.at)?;
+            let cases = cases.cases.iter();
+            let tried: Vec<Tried> = cases.map(|case| tried(&world, case, &mut coverage)).collect();
             output.push_str(&summary(file, &tried, arguments.all));
             results.push((file.to_owned(), tried));
         }
-        if let Some(coverage) = coverage {
-            let world = arguments.local.world(&policy, None)?;
-            let missed = coverage.missed(&world);
-            every_rule &= missed.is_empty();
-            output.push_str(&format!(
-                "{}: {} of {} rules met",
-                policy.policy,
-                coverage.met(),
-                coverage.rules()
-            ));
-            if !missed.is_empty() {
-                output.push_str(&format!(", no case meets {}", missed.join(", ")));
-            }
-            output.push('\n');
+        let missed = coverage.missed(&world);
+        every_rule &= missed.is_empty();
+        output.push_str(&format!(
+            "{}: {} of {} rules met",
+            policy.policy,
+            coverage.met(),
+            coverage.rules()
+        ));
+        if !missed.is_empty() {
+            output.push_str(&format!(", no case meets {}", missed.join(", ")));
         }
+        output.push('\n');
     }
     let failed = results
         .iter()

@@ -2,7 +2,7 @@
 
 use crate::authn::keys::{KeySet, Warning};
 use crate::config::node::{Node, Value, quoted};
-use crate::config::read::{Fields, Known, all, either};
+use crate::config::read::{Fields, Known, VISIBLE, all, either};
 use crate::config::secret;
 use crate::config::service;
 use crate::config::sink::{Checked, Sink};
@@ -173,7 +173,7 @@ fn public_key(sink: &Sink, node: &Node) -> Checked<()> {
         .iter()
         .filter(|entry| PRIVATE.contains(&entry.key.as_str()))
         .map(|entry| {
-            let message = format!("{} is private, and {}", entry.key, secret::VISIBLE);
+            let message = format!("{} is private, and {VISIBLE}", entry.key);
             Err(sink.fault_at(node, entry.at, message))
         });
     let kind = match entries.iter().find(|entry| entry.key == "kty") {

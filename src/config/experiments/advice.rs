@@ -27,6 +27,10 @@ pub fn warn(sink: &Sink, node: Option<&Node>, policy: &Policy) {
         if let Some(message) = mixing.filter_map(|rule| mixes(experiment, rule)).next() {
             warn(message);
         }
+        if experiment.remember.is_some() && experiment.units.contains(&Unit::ClientIp) {
+            let node = entry.node.field("remember").unwrap_or(&entry.node);
+            sink.fault(node, "gives nobody a cookie: unit has client_ip, which everybody has");
+        }
         if falls(experiment) {
             warn("a step of the schedule has less coverage than the one before: callers lose their variant".into());
         }

@@ -12,6 +12,8 @@ const VARIANT: Known = Known {
     now: &["name", "weight", "ranges", "headers"],
     later: &[],
 };
+/// Of those who take no part, in cases, changes and their like: no variant's name.
+const OUTSIDE: &str = "none";
 /// Each has a counter of its own.
 const MOST: usize = 16;
 /// Of one variant; they are tried one after the other.
@@ -71,7 +73,10 @@ fn variant(sink: &Sink, node: &Node, hash: Hash) -> Checked<(Variant, Part)> {
     let fields = Fields::of(sink, node, &VARIANT)?;
     let name = fields.required("name", ": the value of the header").and_then(|node| {
         sink.parsed(node, names::label)?;
-        sink.text(node)
+        match sink.text(node)? {
+            OUTSIDE => Err(sink.fault(node, "none is the word for those who take no part: choose another name")),
+            name => Ok(name),
+        }
     });
     let headers = fields.optional("headers", |node| headers::read(sink, node));
     let weight = fields.optional("weight", |node| {
@@ -167,7 +172,16 @@ pub fn coverage(sink: &Sink, node: &Node, hash: Hash) -> Checked<f64> {
 /// `12.5%` in hundredths of a percent.
 fn percent(sink: &Sink, node: &Node) -> Checked<u32> {
     if let Value::Number(number) = &node.value {
-        return Err(sink.expected(node, &format!("a share, {number}%")));
+        // SDKs write a half as 0.5, and half a percent is rarely meant.
+        let whole = number.as_f64().filter(|part| *part > 0.0 && *part <= 1.0);
+        return Err(match whole {
+            Some(part) => {
+                let part = shown((part * f64::from(WHOLE) + 0.5) as u32);
+                let message = format!("expected a share, found the number {number}: write {part}, or {number}%");
+                sink.fault(node, message)
+            }
+            None => sink.expected(node, &format!("a share, {number}%")),
+        });
     }
     sink.parsed(node, |text| {
         hundredths(text).ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! `may`: what a team's rules do that others than the team would notice.
 
-use super::{Folder, field, shown_place};
+use super::{Folder, shown_place};
 use crate::config::node::Node;
 use crate::config::sink::Sink;
 
@@ -60,14 +60,14 @@ pub fn defines(sink: &Sink, folder: &Folder, (team, may, declared): (&str, &May,
 
 /// `declared`: where the platform names the team.
 pub fn check(sink: &Sink, folder: &Folder, (team, may, declared): (&str, &May, &Node), rule: &Node) {
-    let at = shown_place(folder, declared.at);
     let deny = |name: &str, word: &str, why: &str| {
-        if let Some(node) = field(rule, name) {
+        if let Some(node) = rule.field(name) {
+            let at = shown_place(folder, declared.at);
             let message = format!("{why}, and team {team} may not: may: [{word}] at {at} would let it");
             sink.fault(node, message);
         }
     };
-    let says = |name: &str, text: &str| field(rule, name).and_then(Node::text) == Some(text);
+    let says = |name: &str, text: &str| rule.field(name).and_then(Node::text) == Some(text);
     if !may.anonymous {
         if says("authenticate", "none") {
             deny("authenticate", "anonymous", "lets everybody pass");
@@ -90,7 +90,7 @@ pub fn check(sink: &Sink, folder: &Folder, (team, may, declared): (&str, &May, &
         deny("experiments", "experiments", "takes part in experiments");
     }
     if says("forget", "requested")
-        && let Some(node) = field(rule, "forget")
+        && let Some(node) = rule.field("forget")
     {
         let message = "requested makes the filter forget callers of all teams: such a rule stands in platform.yaml";
         sink.fault(node, message);

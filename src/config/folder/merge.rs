@@ -1,6 +1,6 @@
 //! One policy of many files.
 
-use super::{Folder, Kind, field, field_mut, kind};
+use super::{Folder, Kind, field_mut, kind};
 use crate::config::fault::Mark;
 use crate::config::node::{Entry, Node, Value};
 use std::collections::HashMap;
@@ -17,11 +17,10 @@ pub struct Origin {
 impl Folder {
     /// The platform's document with the rules and experiments of all teams behind its own, each named after its team. None where
     /// there is no platform to begin with. Beside it, by rule: which file it is of, and where in it.
-    pub fn merge(&self, trees: Node) -> (Option<Node>, Vec<Origin>) {
+    pub fn merge(&self, trees: Node, positions: &HashMap<u32, usize>) -> (Option<Node>, Vec<Origin>) {
         let Value::Map(entries) = trees.value else {
             return (None, vec![]);
         };
-        let positions = self.positions();
         let take_rules = |fields: &mut Vec<Entry>, file| -> Vec<(Node, Origin)> {
             let rules = take_rules(fields).into_iter();
             let with_origin = rules.map(|rule| {
@@ -87,23 +86,23 @@ impl Folder {
         });
         (Some(Node::new(Value::Map(fields), at)), origins)
     }
+}
 
-    /// By the number of its node, where each rule stands in its file. Rules of other environments are taken out of
-    /// the trees, and numbers stay.
-    fn positions(&self) -> HashMap<u32, usize> {
-        let Value::Map(entries) = &self.trees.value else {
-            return HashMap::new();
-        };
-        let rules = entries
-            .iter()
-            .filter_map(|entry| match &field(&entry.node, "rules")?.value {
-                Value::List(rules) => Some(rules),
-                _ => None,
-            });
-        rules
-            .flat_map(|rules| rules.iter().enumerate().map(|(index, rule)| (rule.id, index)))
-            .collect()
-    }
+/// By the number of its node, where each rule stands in its file. Rules of other environments are taken out of
+/// the trees, and numbers stay.
+pub fn positions(trees: &Node) -> HashMap<u32, usize> {
+    let Value::Map(entries) = &trees.value else {
+        return HashMap::new();
+    };
+    let rules = entries
+        .iter()
+        .filter_map(|entry| match &entry.node.field("rules")?.value {
+            Value::List(rules) => Some(rules),
+            _ => None,
+        });
+    rules
+        .flat_map(|rules| rules.iter().enumerate().map(|(index, rule)| (rule.id, index)))
+        .collect()
 }
 
 /// The rules of one file; what is no list stays for the decoder to refuse.

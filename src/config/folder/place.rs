@@ -11,7 +11,7 @@ pub fn within_file(folder: &Folder, origins: &[Origin], fault: &mut Fault) {
     {
         fault.path = format!("{before}rules[{}]{after}", origin.index);
     }
-    let file = fault.at.map(|at| at.file);
+    let file = fault.at.map(|at| at.file());
     let mut message = String::new();
     let mut rest = fault.message.as_str();
     while let Some((before, index, after)) = rule_in(rest) {

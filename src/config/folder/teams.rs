@@ -2,7 +2,7 @@
 
 use super::may::{self, May};
 use super::ownership::{self, Owned};
-use super::{Folder, Kind, field, shown_place, tree, unknown};
+use super::{Folder, Kind, shown_place, tree, unknown};
 use crate::config::names;
 use crate::config::node::{Node, Value, quoted};
 use crate::config::read::{Fields, Known};
@@ -36,7 +36,7 @@ struct Team<'a> {
 pub fn check(sink: &Sink, folder: &Folder, trees: &Node) {
     let platform = folder.kinds().find(|(_, kind)| *kind == Kind::Platform);
     let platform = platform.and_then(|(index, _)| tree(trees, index));
-    let declared = platform.and_then(|platform| field(platform, "teams"));
+    let declared = platform.and_then(|platform| platform.field("teams"));
     let teams = match declared {
         Some(node) => read(sink, node),
         None => BTreeMap::new(),
@@ -162,16 +162,17 @@ fn rules(sink: &Sink, folder: &Folder, (name, team, teams): (&str, &Team, &BTree
 
 /// Every pair of host and path of a rule is one of its team's.
 fn inside(sink: &Sink, folder: &Folder, (name, team, teams): (&str, &Team, &BTreeMap<&str, Team>), rule: &Node) {
-    let matched = field(rule, "match");
-    let list = |list| match matched.and_then(|matched| field(matched, list)).map(|node| &node.value) {
+    let matched = rule.field("match");
+    let list = |list| match matched.and_then(|matched| matched.field(list)).map(|node| &node.value) {
         Some(Value::List(items)) => Some(items.as_slice()),
         _ => None,
     };
-    let at = shown_place(folder, team.owns.first().and_then(|owned| owned.node.at));
+    let at = || shown_place(folder, team.owns.first().and_then(|owned| owned.node.at));
     let (Some(hosts), Some(paths)) = (list("hosts"), list("paths")) else {
         for missing in ["hosts", "paths"].into_iter().filter(|name| list(name).is_none()) {
             let message = format!(
-                "takes more than team {name} owns ({at}): match.{missing} is missing, and a team's rule names both"
+                "takes more than team {name} owns ({}): match.{missing} is missing, and a team's rule names both",
+                at()
             );
             sink.fault(rule, message);
         }
@@ -186,7 +187,7 @@ fn inside(sink: &Sink, folder: &Folder, (name, team, teams): (&str, &Team, &BTre
             let text = quoted(host_node.text().unwrap_or_default());
             sink.fault(
                 host_node,
-                format!("host {text} is outside what team {name} owns ({at})"),
+                format!("host {text} is outside what team {name} owns ({})", at()),
             );
             continue;
         }

@@ -3,12 +3,12 @@
 use crate::config::node::{Value, quoted};
 use serde_json::Number;
 
-/// Errors for what JSON cannot hold.
-pub fn resolve(text: &str) -> Result<Value, String> {
+/// None: text. Errors for what JSON cannot hold.
+pub fn resolve(text: &str) -> Result<Option<Value>, String> {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
-        "true" | "True" | "TRUE" => return Ok(Value::Bool(true)),
-        "false" | "False" | "FALSE" => return Ok(Value::Bool(false)),
+        "" | "~" | "null" | "Null" | "NULL" => return Ok(Some(Value::Null)),
+        "true" | "True" | "TRUE" => return Ok(Some(Value::Bool(true))),
+        "false" | "False" | "FALSE" => return Ok(Some(Value::Bool(false))),
         _ => {}
     }
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -16,14 +16,18 @@ pub fn resolve(text: &str) -> Result<Value, String> {
         return Err(format!("{} has no form in JSON", quoted(text)));
     }
     if !is_number(text, unsigned) {
-        return Ok(Value::Text(text.to_owned()));
+        return Ok(None);
     }
     number(text)
-        .map(Value::Number)
+        .map(|number| Some(Value::Number(number)))
         .ok_or_else(|| format!("number {} is out of range", quoted(text)))
 }
 
 fn is_number(text: &str, unsigned: &str) -> bool {
+    // Nearly every text of a policy.
+    if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return false;
+    }
     let based = |prefix, digit: fn(char) -> bool| {
         text.strip_prefix(prefix)
             .is_some_and(|digits: &str| !digits.is_empty() && digits.chars().all(digit))
@@ -69,11 +73,11 @@ mod tests {
 
     fn shown(text: &str) -> String {
         match resolve(text) {
-            Ok(Value::Null) => "null".into(),
-            Ok(Value::Bool(value)) => value.to_string(),
-            Ok(Value::Number(number)) => number.to_string(),
-            Ok(Value::Text(text)) => format!("{text:?}"),
-            Ok(_) => "more".into(),
+            Ok(None) => format!("{text:?}"),
+            Ok(Some(Value::Null)) => "null".into(),
+            Ok(Some(Value::Bool(value))) => value.to_string(),
+            Ok(Some(Value::Number(number))) => number.to_string(),
+            Ok(Some(_)) => "more".into(),
             Err(message) => message,
         }
     }

@@ -1,21 +1,18 @@
 //! A file that is written whole or not at all, and never over what is read.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
-/// Written beside its place and brought there at the end; until then, what was there stays.
+/// Written beside its place, without a name, and brought there at the end; until then, what was there stays.
 pub struct Output {
     writer: BufWriter<File>,
-    /// None: a pipe, a terminal or another device, which has no content to lose.
-    pending: Option<Pending>,
+    /// Where to. None: a pipe, a terminal or another device, which has no content to lose.
+    place: Option<PathBuf>,
 }
 
-/// Removed, unless it has been brought to its place.
-struct Pending {
-    beside: PathBuf,
-    place: PathBuf,
-}
+/// Removed again. Whoever interrupts the command would otherwise find it beside the place.
+struct Beside(PathBuf);
 
 impl Output {
     pub fn create(file: &str) -> io::Result<Self> {
@@ -23,21 +20,19 @@ impl Output {
         // What /dev/stdout leads to may be a file that somebody else has open.
         if there.as_ref().is_some_and(|there| !there.is_file()) || Path::new(file).starts_with("/dev") {
             let writer = BufWriter::new(File::create(file)?);
-            return Ok(Self { writer, pending: None });
+            return Ok(Self { writer, place: None });
         }
         // A link stays one.
         let place = fs::canonicalize(file).unwrap_or_else(|_| PathBuf::from(file));
-        let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let beside = place.with_file_name(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
-        let created = File::create_new(&beside)?;
-        let pending = Pending { beside, place };
-        if let Some(there) = there {
-            created.set_permissions(there.permissions())?;
-        }
-        let writer = BufWriter::new(created);
+        let beside = Beside::of(&place)?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&beside.0)?;
         Ok(Self {
-            writer,
-            pending: Some(pending),
+            writer: BufWriter::new(file),
+            place: Some(place),
         })
     }
 
@@ -45,19 +40,32 @@ impl Output {
         &mut self.writer
     }
 
-    pub fn finish(mut self) -> io::Result<()> {
-        self.writer.flush()?;
-        match &self.pending {
-            Some(pending) => fs::rename(&pending.beside, &pending.place),
-            None => Ok(()),
+    pub fn finish(self) -> io::Result<()> {
+        let mut written = self.writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let Some(place) = self.place else { return Ok(()) };
+        let beside = Beside::of(&place)?;
+        let mut whole = File::create_new(&beside.0)?;
+        if let Ok(there) = fs::metadata(&place) {
+            whole.set_permissions(there.permissions())?;
         }
+        written.rewind()?;
+        io::copy(&mut written, &mut whole)?;
+        fs::rename(&beside.0, &place)
     }
 }
 
-impl Drop for Pending {
+impl Beside {
+    fn of(place: &Path) -> io::Result<Self> {
+        let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let name = format!(".{}.{}.new", name.to_string_lossy(), std::process::id());
+        Ok(Self(place.with_file_name(name)))
+    }
+}
+
+impl Drop for Beside {
     fn drop(&mut self) {
         // Nothing is there any more where it has been brought to its place.
-        let _ = fs::remove_file(&self.beside);
+        let _ = fs::remove_file(&self.0);
     }
 }
 

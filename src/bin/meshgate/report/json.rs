@@ -27,8 +27,8 @@ fn one(report: &Report, finding: &Finding) -> Value {
         put("file", file.name.as_str().into());
     }
     if let Some(at) = fault.at {
-        put("line", at.line.into());
-        put("column", at.column.into());
+        put("line", at.line().into());
+        put("column", at.column().into());
     }
     if let Some(spot) = report.spot(finding) {
         put("end_column", (spot.column + spot.width).into());

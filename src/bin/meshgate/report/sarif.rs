@@ -49,7 +49,7 @@ fn result(report: &Report, finding: &Finding) -> Value {
             "endColumn": spot.column + spot.width,
             "snippet": { "text": spot.text },
         }),
-        (None, Some(at)) => json!({ "startLine": at.line, "startColumn": at.column }),
+        (None, Some(at)) => json!({ "startLine": at.line(), "startColumn": at.column() }),
         (None, None) => json!({ "startLine": 1 }),
     };
     json!({

@@ -36,7 +36,7 @@ fn add(report: &Report, finding: &Finding, colours: bool, out: &mut String) {
     };
     let name = report.file(finding).map_or("", |file| file.name.as_str());
     let place = match finding.fault.at {
-        Some(at) => format!("{name}:{}:{}:", at.line, at.column),
+        Some(at) => format!("{name}:{}:{}:", at.line(), at.column()),
         None => format!("{name}:"),
     };
     let (colour, word) = match finding.severity {
