@@ -617,6 +617,38 @@ fn experiments_of_a_team() {
     assert!(policy.strip.takes(b"x-variant-colour"));
 }
 
+/// Production gives nobody a way to choose a variant.
+#[test]
+fn a_force_of_some_environments() {
+    let sizes = "experiments:\n  sizes: { unit: [subject], variants: [{ name: a, weight: 100% }], header: x-sizes, \
+                 force: { header: x-force-sizes, require: { groups: { any_of: [qa] } }, environments: [test] } }\nrules:\n";
+    let platform = PLATFORM.replace("rules:\n", sizes);
+    let files = [
+        ("platform.yaml", platform.as_str()),
+        ("env/prod.yaml", ""),
+        ("env/test.yaml", ""),
+    ];
+    let force = |environment| {
+        let document = built(&files, Some(environment)).document.json();
+        let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+        document["experiments"]["sizes"]["force"].clone()
+    };
+    assert_eq!(
+        force("test"),
+        serde_json::json!({ "header": "x-force-sizes", "require": { "groups": { "any_of": ["qa"] } } })
+    );
+    assert_eq!(force("prod"), serde_json::Value::Null);
+    let misspelt = platform.replace("environments: [test]", "environments: [tst]");
+    let files = [("platform.yaml", misspelt.as_str()), ("env/test.yaml", "")];
+    let found = faults(&files, Some("test"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0]
+            .ends_with("experiments.sizes.force.environments[0]: there is no environment \"tst\": did you mean test?"),
+        "{found:?}"
+    );
+}
+
 #[test]
 fn only_a_team_that_may_has_experiments() {
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `environments: [test, pre]` on rules and authenticators: elsewhere they do not exist.
+//! `environments: [test, pre]` on rules, authenticators and an experiment's `force`: elsewhere they do not exist.
 
 use super::{Folder, Kind, field_mut, trees_mut, unknown};
 use crate::config::node::{Entry, Node, Value};
@@ -25,6 +25,13 @@ pub fn narrow(sink: &Sink, folder: &Folder, trees: &mut Node, environment: Optio
         }
         if let Some(Value::Map(authenticators)) = field_mut(tree, "authenticators").map(|node| &mut node.value) {
             authenticators.retain_mut(|entry| here.keeps(&mut entry.node));
+        }
+        if let Some(Value::Map(experiments)) = field_mut(tree, "experiments").map(|node| &mut node.value) {
+            for experiment in experiments {
+                if let Value::Map(fields) = &mut experiment.node.value {
+                    fields.retain_mut(|field| field.key != "force" || here.keeps(&mut field.node));
+                }
+            }
         }
     }
 }

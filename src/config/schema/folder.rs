@@ -7,12 +7,14 @@ use serde_json::{Map, Value as Json, json};
 /// As `${shop_host}`.
 const VALUE: &str = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}";
 
+/// What may say in which environments it exists.
+const RULE: &str = "/properties/rules/items";
+const AUTHENTICATOR: &str = "/properties/authenticators/additionalProperties";
+const FORCE: &str = "/properties/experiments/additionalProperties/properties/force";
+
 pub fn platform() -> Json {
     let mut schema = ask::policy();
-    for kept in [
-        "/properties/rules/items",
-        "/properties/authenticators/additionalProperties",
-    ] {
+    for kept in [RULE, AUTHENTICATOR, FORCE] {
         allow_environments(schema.pointer_mut(kept));
     }
     // Rules may all be the teams'.
@@ -27,7 +29,9 @@ pub fn platform() -> Json {
 
 pub fn team() -> Json {
     let mut policy = ask::policy();
-    allow_environments(policy.pointer_mut("/properties/rules/items"));
+    for kept in [RULE, FORCE] {
+        allow_environments(policy.pointer_mut(kept));
+    }
     let all = properties(&mut policy).map(std::mem::take).unwrap_or_default();
     let own = all
         .into_iter()
