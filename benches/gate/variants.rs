@@ -229,13 +229,13 @@ pub fn all() -> Vec<Variant> {
         )
         .grows("API keys", 10),
         Variant::new(
-            "keys-50000",
-            "Meshgate, 50,000 API keys",
-            api_keys(50_000),
+            "keys-100000",
+            "Meshgate, 100,000 API keys",
+            api_keys(100_000),
             ask,
             "user=alice auth=",
         )
-        .grows("API keys", 50_000)
+        .grows("API keys", 100_000)
         .limit("keys-10", 1.2),
         Variant::new(
             "entries-1000",
@@ -376,7 +376,7 @@ fn verifying(remembered: usize) -> Filter {
     }
 }
 
-/// As many as fit a policy of 8 MiB.
+/// 100,000 are a policy of 12 MiB.
 fn api_keys(count: usize) -> Filter {
     let (_, token) = HEADERS
         .iter()

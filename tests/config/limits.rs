@@ -93,11 +93,11 @@ fn globs_side_by_side() {
 #[test]
 fn bytes() {
     let text = " ".repeat(MAX_BYTES + 1);
-    let expected = ["a policy of 8388609 bytes, at most 8388608: every worker parses it"];
+    let expected = ["a policy of 16777217 bytes, at most 16777216: every worker parses it"];
     assert_eq!(faults(config::parse(text.as_bytes())), expected);
     assert_eq!(faults(yaml::parse(&text)), expected);
     let most = format!("{BASE}#{}\n", "x".repeat(MAX_BYTES - BASE.len() - 2));
-    soon("8 MiB of comment", || yaml::parse(&most)).expect("a policy");
+    soon("16 MiB of comment", || yaml::parse(&most)).expect("a policy");
 }
 
 #[test]
