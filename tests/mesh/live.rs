@@ -1,5 +1,5 @@
 //! Changes while requests are under way: nobody notices but those who are meant.
-use crate::kube::{apply, patched};
+use crate::kube::{apply, kubectl, patched, rejects, said};
 use crate::report::Report;
 use crate::subjects::{first, in_bucket, second};
 use crate::support::{LONG, get, h1, until};
@@ -86,6 +86,25 @@ pub fn checks(report: &mut Report, world: &World) {
             });
             assert!(failed.is_empty(), "{} of {sent}: {failed:?}", failed.len());
             until("the new weights", LONG, || (sides() == [0, 1, 1, 1]).then_some(()));
+            // The end of a rollout, as docs/mesh.md says it: first both destinations stay, then the filter goes before one.
+            let before = rejects();
+            let patch = r#"[{"op":"replace","path":"/spec/http/2/route/0/weight","value":0},
+            {"op":"replace","path":"/spec/http/2/route/1/weight","value":10000}]"#;
+            patched("shop", patch);
+            until("the last weights", LONG, || (sides() == [1, 1, 1, 1]).then_some(()));
+            let gone = kubectl(&["-n", "istio-ingress", "delete", "envoyfilter", "sticky-weights"]);
+            assert!(gone.status.success(), "{}", said(&gone).1);
+            until("a draw at random", LONG, || {
+                let routes = world.gateway.dump().to_string();
+                (!routes.contains(r#""header_name":"x-bucket-orders""#)).then_some(())
+            });
+            // The first version, or it could not be told from the weights of before.
+            patched(
+                "shop",
+                r#"[{"op":"remove","path":"/spec/http/2/route/1"},{"op":"remove","path":"/spec/http/2/route/0/weight"}]"#,
+            );
+            until("the only destination", LONG, || (sides() == [0, 0, 0, 0]).then_some(()));
+            assert_eq!(rejects(), before, "what istiod sent was refused");
         },
     );
     report.check("the signing key is exchanged, and callers go on", || {

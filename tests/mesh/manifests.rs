@@ -99,23 +99,30 @@ pub fn on_paper(report: &mut Report) {
                     "DestinationRule/external-auth.spec.trafficPolicy.tls.sni".into(),
                     "DestinationRule/external-auth.spec.trafficPolicy.tls.subjectAltNames.0".into(),
                     "VirtualService/shop.spec.hosts.0".into(),
+                    "EnvoyFilter/sticky-weights.spec.configPatches.0.match.routeConfiguration.vhost.domainName".into(),
                 ];
                 assert_eq!(found, BTreeSet::from(wanted));
             },
         );
     }
     for name in ENVIRONMENTS {
-        report.check(format!("{name}: the public host is served by TLS alone"), || {
-            let all = environment(name);
-            let servers = named(&all, "Gateway", "shop")["spec"]["servers"]
-                .as_array()
-                .expect("servers");
-            for server in servers.iter().filter(|s| s["port"]["protocol"] != "HTTPS") {
-                let hosts = server["hosts"].as_array().expect("hosts").iter();
-                let public = hosts.filter(|h| !h.as_str().expect("text").ends_with(".svc.cluster.local"));
-                assert_eq!(public.count(), 0, "{server}");
-            }
-        });
+        report.check(
+            format!("{name}: the public host is served by TLS alone, and its weights are the ones that stick"),
+            || {
+                let all = environment(name);
+                let servers = named(&all, "Gateway", "shop")["spec"]["servers"]
+                    .as_array()
+                    .expect("servers");
+                for server in servers.iter().filter(|s| s["port"]["protocol"] != "HTTPS") {
+                    let hosts = server["hosts"].as_array().expect("hosts").iter();
+                    let public = hosts.filter(|h| !h.as_str().expect("text").ends_with(".svc.cluster.local"));
+                    assert_eq!(public.count(), 0, "{server}");
+                }
+                let host = &named(&all, "VirtualService", "shop")["spec"]["hosts"][0];
+                let weighted = &named(&all, "EnvoyFilter", "sticky-weights")["spec"]["configPatches"][0]["match"];
+                assert_eq!(&weighted["routeConfiguration"]["vhost"]["domainName"], host);
+            },
+        );
         report.check(
             format!("{name}: the policy's issuer, its keys and what TLS checks have one name"),
             || {

@@ -25,7 +25,7 @@ impl Way {
                 let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
                 let text = world.rendered(way, &["istio/base", "istio/overlays/test/policy"], &parts);
                 // The overlay's host and issuer, with the base's routes.
-                text.replace("- shop.example.com", &format!("- {HOST}"))
+                text.replace(" shop.example.com", &format!(" {HOST}"))
                     .replace("id.example.com", ISSUER)
             }
         }
