@@ -1,10 +1,11 @@
 //! Changes while requests are under way: nobody notices but those who are meant.
-use crate::kube::{apply, kubectl, patched, rejects, said};
+use crate::kube::{apply, delete, kubectl, patched, rejects, said};
 use crate::report::Report;
 use crate::subjects::{first, in_bucket, second};
 use crate::support::{LONG, get, h1, until};
 use crate::ways::WAYS;
 use crate::world::{GATEWAY, World, as_reader, asking};
+use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What is installed, with one text in place of another in the gateway's policy.
@@ -52,6 +53,27 @@ fn under_load(change: impl FnOnce()) -> (usize, Vec<u16>) {
     })
 }
 
+/// A host of the namespace `platform`, whose routes have one destination each and names as those of `shop`.
+fn anothers() -> String {
+    let kind = |kind: &str, spec: Value| {
+        let metadata = json!({"name": "another", "namespace": "platform"});
+        json!({"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}).to_string()
+    };
+    let (ip, port) = GATEWAY.split_once(':').expect("an address and a port");
+    let number: u16 = port.parse().expect("a port");
+    let server = json!({
+        "port": {"number": number, "name": "http", "protocol": "HTTP"}, "bind": ip, "hosts": ["platform/another.example.com"],
+    });
+    let gateway = json!({"selector": {"istio": "ingressgateway"}, "servers": [server]});
+    let to = json!([{"destination": {"host": "auth.platform.svc.cluster.local"}}]);
+    let routes = json!([
+        {"name": "orders", "match": [{"uri": {"prefix": "/orders"}}], "route": to},
+        {"name": "meshgate-orders-weighted", "route": to},
+    ]);
+    let service = json!({"hosts": ["another.example.com"], "gateways": ["platform/another"], "http": routes});
+    [kind("Gateway", gateway), kind("VirtualService", service)].join("\n---\n")
+}
+
 pub fn checks(report: &mut Report, world: &World) {
     report.check("a policy is changed under load, and no request is lost", || {
         assert_eq!(world.send(&asking("/alive")).status, 403);
@@ -68,6 +90,19 @@ pub fn checks(report: &mut Report, world: &World) {
         assert!(failed.is_empty(), "{} of {sent}: {failed:?}", failed.len());
         assert_eq!(world.send(&asking("/healthz")).status, 403);
     });
+    report.check(
+        "another team's routes on this gateway stay as they are, whatever their names",
+        || {
+            let before = rejects();
+            apply(&anothers());
+            until("their routes", LONG, || {
+                assert_eq!(rejects(), before, "what istiod sent was refused");
+                let route = |name| world.gateway.route(name, "auth.platform.svc.cluster.local");
+                (route("orders").is_some() && route("meshgate-orders-weighted").is_some()).then_some(())
+            });
+            delete(&anothers());
+        },
+    );
     report.check(
         "weights are moved under load: only callers between the old border and the new one move",
         || {
