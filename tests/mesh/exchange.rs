@@ -27,7 +27,7 @@ pub fn exchanged(world: &World, old: &str, new: &str, rendered: &str) {
     let (over, refused) = (AtomicBool::new(false), AtomicUsize::new(0));
     let everywhere = |way: &str, there: bool| {
         let places = [(&world.gateway, 80), (&world.sidecar, 8080), (&world.sidecar, 80)];
-        until(&format!("{way} in all listeners: {there}"), LONG, || {
+        until(format!("{way} in all listeners: {there}"), LONG, || {
             places
                 .iter()
                 .all(|(proxy, port)| has(proxy, *port, way) == there)

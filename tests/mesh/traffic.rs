@@ -7,7 +7,7 @@ use crate::report::Report;
 use crate::subjects::{assigned, in_bucket, second, who};
 use crate::support::{LONG, Reply, SHORT, Stub, get, h1, tls, until};
 use crate::ways::WAYS;
-use crate::world::{GATEWAY, HOST, INBOUND, ISSUER, OUTBOUND, World, as_caller, as_reader, asking};
+use crate::world::{HOST, INBOUND, ISSUER, OUTBOUND, World, as_caller, as_reader, asking};
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 use std::io::{Read, Write};
