@@ -240,41 +240,54 @@ fn istio_has_the_rate_limit_of_envoy() {
     assert_eq!(&filter["typed_config"]["domain"], domain);
 }
 
-/// What instances and budgets are chosen by is a header that Meshgate removes and sets, not one of the client's.
+/// What instances, sides and budgets are chosen by is a header that Meshgate removes from each request, and not one of the
+/// client's: in Envoy by Envoy's policy, in the mesh by the mesh's.
 #[test]
 fn only_headers_that_are_set_anew_choose() {
-    let policies = ["envoy/policy.yaml", "istio/policy/gateway/platform.yaml"].map(file);
-    let set = |name: &str| {
-        let headers = |p: &Value| {
-            let identity = p["identity"]["headers"].as_object().expect("identity headers");
-            let mut experiments = p["experiments"].as_object().into_iter().flatten();
-            identity.contains_key(name)
-                || experiments.any(|(_, e)| [&e["header"], &e["bucket_header"]].contains(&&json!(name)))
-        };
-        policies.iter().any(headers)
+    let removed = |policy: &str, name: &str| {
+        let policy = file(policy);
+        let identity = policy["identity"]["headers"].as_object().expect("identity headers");
+        let mut strip = policy["identity"]["strip"].as_array().into_iter().flatten();
+        let mut experiments = policy["experiments"].as_object().into_iter().flatten();
+        identity.contains_key(name)
+            || strip.any(|s| s == name)
+            || experiments.any(|(_, e)| [&e["header"], &e["bucket_header"]].contains(&&json!(name)))
     };
-    let envoy = file("envoy/envoy.yaml");
-    let mut named = Vec::new();
-    for document in [envoy, file("envoy/ratelimit/envoy.yaml")] {
-        strings_under(&document, "header_name", &mut named);
-    }
-    for (_, document) in manifests() {
-        strings_under(&document, "header_name", &mut named);
-        strings_under(&document, "httpHeaderName", &mut named);
-    }
-    assert!(named.len() >= 6, "{named:?}");
-    for name in named {
-        assert!(set(&name), "{name} is neither in identity.headers nor an experiment's");
+    let envoy = ["envoy/envoy.yaml", "envoy/ratelimit/envoy.yaml"].map(file);
+    let mesh: Vec<Value> = manifests().into_iter().map(|(_, document)| document).collect();
+    for (policy, documents, least) in [
+        ("envoy/policy.yaml", &envoy[..], 4),
+        ("istio/policy/gateway/platform.yaml", &mesh[..], 5),
+    ] {
+        let mut named = Vec::new();
+        for document in documents {
+            for key in ["header_name", "httpHeaderName"] {
+                strings_under(document, key, &mut named);
+            }
+            let mut matches = Vec::new();
+            values_under(document, "header_value_match", &mut matches);
+            matches.iter().for_each(|m| strings_under(m, "name", &mut named));
+        }
+        assert!(named.len() >= least, "{policy}: {named:?}");
+        for name in named {
+            assert!(removed(policy, &name), "{policy} leaves {name} to the client");
+        }
     }
 }
 
 fn strings_under(value: &Value, key: &str, found: &mut Vec<String>) {
+    let mut values = Vec::new();
+    values_under(value, key, &mut values);
+    found.extend(values.iter().filter_map(Value::as_str).map(str::to_owned));
+}
+
+fn values_under(value: &Value, key: &str, found: &mut Vec<Value>) {
     match value {
         Value::Object(fields) => {
-            found.extend(fields.get(key).and_then(Value::as_str).map(str::to_owned));
-            fields.values().for_each(|v| strings_under(v, key, found));
+            found.extend(fields.get(key).cloned());
+            fields.values().for_each(|v| values_under(v, key, found));
         }
-        Value::Array(items) => items.iter().for_each(|v| strings_under(v, key, found)),
+        Value::Array(items) => items.iter().for_each(|v| values_under(v, key, found)),
         _ => {}
     }
 }

@@ -56,6 +56,36 @@ fn the_gateway_has_one_name() {
     assert_eq!(gateway["spec"]["selector"]["istio"], label);
 }
 
+/// The patch fits one route of the public host, and that has two destinations: to one alone it would take the cluster away.
+#[test]
+fn the_weights_that_stick_are_of_one_route() {
+    let patches = manifest("EnvoyFilter", "sticky-weights")["spec"]["configPatches"].clone();
+    assert_eq!(patches.as_array().map(Vec::len), Some(1));
+    let host = &patches[0]["match"]["routeConfiguration"]["vhost"];
+    let all = manifests();
+    let services = all.iter().filter(|(_, m)| m["kind"] == "VirtualService");
+    let routes = services.flat_map(|(_, s)| {
+        s["spec"]["http"]
+            .as_array()
+            .expect("routes")
+            .iter()
+            .map(move |r| (s, r))
+    });
+    let fits: Vec<_> = routes.filter(|(_, r)| r["name"] == host["route"]["name"]).collect();
+    let [(service, route)] = fits[..] else {
+        panic!("{fits:?}")
+    };
+    assert_eq!(host["domainName"], service["spec"]["hosts"][0]);
+    assert!(host["domainName"].is_string(), "it would be of every host");
+    let to = route["route"].as_array().expect("destinations");
+    assert_eq!(to.iter().filter_map(|d| d["weight"].as_u64()).sum::<u64>(), 10_000);
+    assert_eq!(to.len(), 2);
+    let file = file("istio/policy/gateway/platform.yaml");
+    let mut experiments = file["experiments"].as_object().expect("experiments").values();
+    let drawn = &patches[0]["patch"]["value"]["route"]["weighted_clusters"]["header_name"];
+    assert!(experiments.any(|e| e["bucket_header"] == *drawn), "{drawn}");
+}
+
 fn strings(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.values().for_each(|v| strings(v, found)),

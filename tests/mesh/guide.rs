@@ -57,9 +57,23 @@ fn folder() -> PathBuf {
 
 #[track_caller]
 fn executed(folder: &Path, name: &str) {
+    ran(folder, name, &commands(name));
+}
+
+/// The objects of a way deleted, as the guide says it of `envoyfilter`.
+#[track_caller]
+pub fn way_before(old: &str) {
+    let text = commands("way before");
+    let said = "old=envoyfilter";
+    assert!(text.contains(said), "{text}");
+    ran(&run("guide"), "way before", &text.replace(said, &format!("old={old}")));
+}
+
+#[track_caller]
+fn ran(folder: &Path, name: &str, text: &str) {
     let path = std::env::var("PATH").expect("PATH");
     let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &commands(name)])
+        .args(["-euo", "pipefail", "-c", text])
         .current_dir(folder)
         .env("PATH", format!("{}:{path}", folder.join("bin").display()))
         .env("KUBECTL", tool("bin/kubectl"))

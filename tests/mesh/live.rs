@@ -1,10 +1,11 @@
 //! Changes while requests are under way: nobody notices but those who are meant.
-use crate::kube::{apply, patched};
+use crate::kube::{apply, delete, kubectl, patched, rejects, said};
 use crate::report::Report;
 use crate::subjects::{first, in_bucket, second};
 use crate::support::{LONG, get, h1, until};
 use crate::ways::WAYS;
 use crate::world::{GATEWAY, World, as_reader, asking};
+use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What is installed, with one text in place of another in the gateway's policy.
@@ -52,6 +53,27 @@ fn under_load(change: impl FnOnce()) -> (usize, Vec<u16>) {
     })
 }
 
+/// A host of the namespace `platform`, whose routes have one destination each and names as those of `shop`.
+fn anothers() -> String {
+    let kind = |kind: &str, spec: Value| {
+        let metadata = json!({"name": "another", "namespace": "platform"});
+        json!({"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}).to_string()
+    };
+    let (ip, port) = GATEWAY.split_once(':').expect("an address and a port");
+    let number: u16 = port.parse().expect("a port");
+    let server = json!({
+        "port": {"number": number, "name": "http", "protocol": "HTTP"}, "bind": ip, "hosts": ["platform/another.example.com"],
+    });
+    let gateway = json!({"selector": {"istio": "ingressgateway"}, "servers": [server]});
+    let to = json!([{"destination": {"host": "auth.platform.svc.cluster.local"}}]);
+    let routes = json!([
+        {"name": "orders", "match": [{"uri": {"prefix": "/orders"}}], "route": to},
+        {"name": "meshgate-orders-weighted", "route": to},
+    ]);
+    let service = json!({"hosts": ["another.example.com"], "gateways": ["platform/another"], "http": routes});
+    [kind("Gateway", gateway), kind("VirtualService", service)].join("\n---\n")
+}
+
 pub fn checks(report: &mut Report, world: &World) {
     report.check("a policy is changed under load, and no request is lost", || {
         assert_eq!(world.send(&asking("/alive")).status, 403);
@@ -68,6 +90,19 @@ pub fn checks(report: &mut Report, world: &World) {
         assert!(failed.is_empty(), "{} of {sent}: {failed:?}", failed.len());
         assert_eq!(world.send(&asking("/healthz")).status, 403);
     });
+    report.check(
+        "another team's routes on this gateway stay as they are, whatever their names",
+        || {
+            let before = rejects();
+            apply(&anothers());
+            until("their routes", LONG, || {
+                assert_eq!(rejects(), before, "what istiod sent was refused");
+                let route = |name| world.gateway.route(name, "auth.platform.svc.cluster.local");
+                (route("orders").is_some() && route("meshgate-orders-weighted").is_some()).then_some(())
+            });
+            delete(&anothers());
+        },
+    );
     report.check(
         "weights are moved under load: only callers between the old border and the new one move",
         || {
@@ -86,6 +121,25 @@ pub fn checks(report: &mut Report, world: &World) {
             });
             assert!(failed.is_empty(), "{} of {sent}: {failed:?}", failed.len());
             until("the new weights", LONG, || (sides() == [0, 1, 1, 1]).then_some(()));
+            // The end of a rollout, as docs/mesh.md says it: first both destinations stay, then the filter goes before one.
+            let before = rejects();
+            let patch = r#"[{"op":"replace","path":"/spec/http/2/route/0/weight","value":0},
+            {"op":"replace","path":"/spec/http/2/route/1/weight","value":10000}]"#;
+            patched("shop", patch);
+            until("the last weights", LONG, || (sides() == [1, 1, 1, 1]).then_some(()));
+            let gone = kubectl(&["-n", "istio-ingress", "delete", "envoyfilter", "sticky-weights"]);
+            assert!(gone.status.success(), "{}", said(&gone).1);
+            until("a draw at random", LONG, || {
+                let routes = world.gateway.dump().to_string();
+                (!routes.contains(r#""header_name":"x-bucket-orders""#)).then_some(())
+            });
+            // The first version, or it could not be told from the weights of before.
+            patched(
+                "shop",
+                r#"[{"op":"remove","path":"/spec/http/2/route/1"},{"op":"remove","path":"/spec/http/2/route/0/weight"}]"#,
+            );
+            until("the only destination", LONG, || (sides() == [0, 0, 0, 0]).then_some(()));
+            assert_eq!(rejects(), before, "what istiod sent was refused");
         },
     );
     report.check("the signing key is exchanged, and callers go on", || {

@@ -12,6 +12,7 @@ mod support;
 #[allow(dead_code, reason = "tests/tokens.rs makes more of it")]
 mod mint;
 
+mod exchange;
 mod faults;
 mod guide;
 mod kube;

@@ -1,6 +1,8 @@
 //! What is true of the manifests before any proxy has them.
 use crate::ROOT;
-use crate::kube::{Kube, apply, command, documents, kubectl, kustomize, namespaces, run, said, try_apply, with_input};
+use crate::kube::{
+    Kube, apply, command, documents, kubectl, kustomize, namespaces, parsed, run, said, try_apply, with_input,
+};
 use crate::report::Report;
 use crate::world::{overlay, try_overlay};
 use serde_json::Value;
@@ -99,23 +101,30 @@ pub fn on_paper(report: &mut Report) {
                     "DestinationRule/external-auth.spec.trafficPolicy.tls.sni".into(),
                     "DestinationRule/external-auth.spec.trafficPolicy.tls.subjectAltNames.0".into(),
                     "VirtualService/shop.spec.hosts.0".into(),
+                    "EnvoyFilter/sticky-weights.spec.configPatches.0.match.routeConfiguration.vhost.domainName".into(),
                 ];
                 assert_eq!(found, BTreeSet::from(wanted));
             },
         );
     }
     for name in ENVIRONMENTS {
-        report.check(format!("{name}: the public host is served by TLS alone"), || {
-            let all = environment(name);
-            let servers = named(&all, "Gateway", "shop")["spec"]["servers"]
-                .as_array()
-                .expect("servers");
-            for server in servers.iter().filter(|s| s["port"]["protocol"] != "HTTPS") {
-                let hosts = server["hosts"].as_array().expect("hosts").iter();
-                let public = hosts.filter(|h| !h.as_str().expect("text").ends_with(".svc.cluster.local"));
-                assert_eq!(public.count(), 0, "{server}");
-            }
-        });
+        report.check(
+            format!("{name}: the public host is served by TLS alone, and its weights are the ones that stick"),
+            || {
+                let all = environment(name);
+                let servers = named(&all, "Gateway", "shop")["spec"]["servers"]
+                    .as_array()
+                    .expect("servers");
+                for server in servers.iter().filter(|s| s["port"]["protocol"] != "HTTPS") {
+                    let hosts = server["hosts"].as_array().expect("hosts").iter();
+                    let public = hosts.filter(|h| !h.as_str().expect("text").ends_with(".svc.cluster.local"));
+                    assert_eq!(public.count(), 0, "{server}");
+                }
+                let host = &named(&all, "VirtualService", "shop")["spec"]["hosts"][0];
+                let weighted = &named(&all, "EnvoyFilter", "sticky-weights")["spec"]["configPatches"][0]["match"];
+                assert_eq!(&weighted["routeConfiguration"]["vhost"]["domainName"], host);
+            },
+        );
         report.check(
             format!("{name}: the policy's issuer, its keys and what TLS checks have one name"),
             || {
@@ -215,7 +224,48 @@ pub fn on_paper(report: &mut Report) {
             let why = try_overlay("nameless", &resources, &parts, None).expect_err("no module");
             assert!(why.contains("nothing selected by MeshgateModule"), "{why}");
         }
+    });
+    report.check(
+        "a module before a filter, which would keep its volume, or two filters in one place: kustomize stops",
+        || {
+            let resources = ["istio/base", "istio/overlays/prod/policy"];
+            let stops = |parts: &[String], module: &str, part: &str| {
+                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                let why = try_overlay("misplaced", &resources, &parts, Some(&example(module)));
+                let why = why.err().unwrap_or_else(|| panic!("{parts:?} is taken"));
+                let id = format!("already registered id: MeshgateFilter.v1.meshgate/{part}.");
+                assert!(why.contains(&id), "{parts:?}: {why}");
+            };
+            for way in WAYS {
+                let parts = PARTS.map(|part| format!("istio/components/{part}/{way}"));
+                for module in ["oci", "https"] {
+                    for (at, part) in ["gateway", "inbound", "outbound"].into_iter().enumerate() {
+                        let mut parts = parts.to_vec();
+                        parts.insert(at, format!("istio/components/module/{module}"));
+                        stops(&parts, module, part);
+                    }
+                }
+                for (part, name) in PARTS.into_iter().zip(["gateway", "inbound", "outbound"]) {
+                    let other = WAYS.iter().find(|w| **w != way).expect("another way");
+                    let twice = [way, other].map(|w| format!("istio/components/{part}/{w}"));
+                    stops(&twice, "oci", name);
+                }
+            }
+        },
+    );
+    report.check("docs/mesh.md shows the module of a registry as it is taken", || {
         let guide = fs::read_to_string(format!("{ROOT}/docs/mesh.md")).expect("docs/mesh.md");
+        let block = guide.split("# istio/overlays/prod/kustomization.yaml\n").nth(1);
+        let block = parsed(block.and_then(|b| b.split("```").next()).expect("a kustomization"));
+        let mut overlay =
+            parsed(&fs::read_to_string(format!("{ROOT}/istio/overlays/prod/kustomization.yaml")).expect("the overlay"));
+        for (list, last) in [
+            ("resources", "module.yaml"),
+            ("components", "../../components/module/oci"),
+        ] {
+            overlay[list].as_array_mut().expect(list).push(last.into());
+            assert_eq!(block[list], overlay[list]);
+        }
         let shown = guide
             .split("# istio/overlays/prod/module.yaml\n")
             .nth(1)
@@ -255,10 +305,11 @@ pub fn in_the_api_server(report: &mut Report, _kube: &Kube) {
             },
         );
         report.check(
-            format!("istioctl analyze has nothing else to say about {name} than that EnvoyFilters are EnvoyFilters"),
+            format!("istioctl analyze has nothing else to say about {name} and the rate limit than that EnvoyFilters are EnvoyFilters"),
             || {
-                let yaml = kustomize(&Path::new(ROOT).join("istio/overlays").join(name));
-                let (_, said) = analyzed(&yaml);
+                let parts = ["overlays".to_owned() + "/" + name, "ratelimit".into()];
+                let parts = parts.map(|part| kustomize(&Path::new(ROOT).join("istio").join(part)));
+                let (_, said) = analyzed(&parts.join("\n---\n"));
                 // That an EnvoyFilter is one is what it says of each.
                 let mut lines = said
                     .lines()

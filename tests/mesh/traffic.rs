@@ -7,7 +7,7 @@ use crate::report::Report;
 use crate::subjects::{assigned, in_bucket, second, who};
 use crate::support::{LONG, Reply, SHORT, Stub, get, h1, tls, until};
 use crate::ways::WAYS;
-use crate::world::{GATEWAY, HOST, INBOUND, ISSUER, OUTBOUND, World, as_caller, as_reader, asking};
+use crate::world::{HOST, INBOUND, ISSUER, OUTBOUND, World, as_caller, as_reader, asking};
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 use std::io::{Read, Write};
@@ -178,14 +178,24 @@ pub fn checks(report: &mut Report, world: &World) {
             assert_eq!((got, count), (200, 4));
         },
     );
-    report.check("the gateway's public keys are served to the mesh", || {
-        let keys = h1(address(GATEWAY))
-            .send(&get("/.well-known/meshgate/jwks.json").host("istio-ingressgateway.istio-ingress.svc.cluster.local"));
-        assert_eq!(keys.status, 200);
-        let keys = keys.json();
-        assert_eq!(keys["keys"].as_array().map(Vec::len), Some(1), "{keys}");
-        assert!(keys["keys"][0]["d"].is_null());
-    });
+    report.check(
+        "by its name in the cluster the gateway serves its public keys, and nothing else",
+        || {
+            let inside =
+                |path: &str| world.send(&get(path).host("istio-ingressgateway.istio-ingress.svc.cluster.local"));
+            assert_eq!(world.send(&asking("/healthz")).status, 200);
+            world.forget();
+            for path in ["/healthz", "/catalog/1", "/orders/7", "/"] {
+                assert_eq!(inside(path).status, 403, "{path}");
+            }
+            assert_eq!(world.app.count() + world.second.count() + world.catalog.count(), 0);
+            let keys = inside("/.well-known/meshgate/jwks.json");
+            assert_eq!(keys.status, 200);
+            let keys = keys.json();
+            assert_eq!(keys["keys"].as_array().map(Vec::len), Some(1), "{keys}");
+            assert!(keys["keys"][0]["d"].is_null());
+        },
+    );
     around(report, world);
 }
 

@@ -18,6 +18,8 @@ pub const OUTBOUND: &str = "127.0.0.13:80";
 /// Of istio/overlays/test.
 pub const HOST: &str = "shop.test.example.com";
 pub const ISSUER: &str = "id.test.example.com";
+/// Of everybody.
+pub const TENANT: &str = "acme";
 pub const SIGNING_KEY: &str = include_str!("../assertion/p256.pem");
 const NEXT_KEY: &str = include_str!("../assertion/next.pem");
 
@@ -151,7 +153,8 @@ fn answer(request: &Received) -> Reply {
     let Some((name, role)) = said.split_once('.') else {
         return Reply::status(401);
     };
-    Reply::ok().header("x-auth-user", name).header("x-auth-role", role)
+    let reply = Reply::ok().header("x-auth-user", name).header("x-auth-role", role);
+    reply.header("x-auth-tenant", TENANT)
 }
 
 pub fn asking(path: &str) -> Request {
