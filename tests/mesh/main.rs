@@ -12,8 +12,10 @@ mod support;
 #[allow(dead_code, reason = "tests/tokens.rs makes more of it")]
 mod mint;
 
+mod between;
 mod faults;
 mod guide;
+mod injected;
 mod kube;
 mod live;
 mod manifests;
@@ -48,6 +50,7 @@ fn main() {
         ways::checks(&mut report, &world, way);
     }
     traffic::checks(&mut report, &world);
+    between::checks(&mut report, &world);
     seen::checks(&mut report, &world);
     live::checks(&mut report, &world);
     faults::checks(&mut report, &world);
