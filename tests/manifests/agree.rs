@@ -128,6 +128,14 @@ fn every_namespace_behind_the_gateway_has_the_filter() {
     let scraped = scraped["namespaces"]["names"].as_array().expect("namespaces").iter();
     let scraped: BTreeSet<&str> = scraped.filter_map(Value::as_str).collect();
     assert_eq!(scraped, with_gateway, "istio/metrics/prometheus.yml");
+    let config = file("istio/metrics/prometheus.yml").to_string();
+    for namespace in &behind {
+        // The gauge that a sidecar's two policies share.
+        assert!(
+            config.contains(&format!("meshgate/{namespace}/.+;meshgate_policy_generation")),
+            "{namespace}"
+        );
+    }
     let logged: BTreeSet<&str> = of("Telemetry", "access-log")
         .map(|(_, namespace, _)| namespace)
         .collect();

@@ -122,7 +122,7 @@ pub fn checks(report: &mut Report) {
             .filter(|l| l.starts_with("helm ") && !l.contains(" repo "))
         {
             // Else Helm takes the newest there is.
-            assert!(line.contains(" --version 1."), "{line}");
+            assert!(line.contains(&format!(" --version {} ", version())), "{line}");
             let file = line.rsplit_once(" -f ").expect("values").1;
             assert!(Path::new(ROOT).join(file).is_file(), "{line}");
         }
@@ -162,7 +162,22 @@ pub fn checks(report: &mut Report) {
     );
     owned(report);
     report.check("Istio's injector makes of it what the proxies here are given", || {
-        injected(&folder, &object("shop", "deployment", "orders-v1"));
+        let mut deployment = object("shop", "deployment", "orders-v1");
+        // As the page has it for the filter's lines about requests.
+        let page = fs::read_to_string(format!("{ROOT}/docs/mesh.md")).expect("docs/mesh.md");
+        let level = page
+            .split("`sidecar.istio.io/componentLogLevel: ")
+            .nth(1)
+            .and_then(|rest| rest.split('`').next());
+        let level = level.expect("a level");
+        deployment["spec"]["template"]["metadata"]["annotations"]["sidecar.istio.io/componentLogLevel"] = json!(level);
+        let proxy = injected(&folder, &deployment);
+        let argument = json!(format!("--proxyComponentLogLevel={level}"));
+        assert!(level.contains("wasm:info"));
+        assert!(
+            proxy["args"].as_array().expect("arguments").contains(&argument),
+            "{proxy}"
+        );
     });
     report.check(
         "docs/mesh.md: a policy, the module and the key are changed as it says",
@@ -245,6 +260,16 @@ fn owned(report: &mut Report) {
             assert!(compared().0 && applied(&[]).0);
         },
     );
+}
+
+/// Of the Istio that is tested here.
+fn version() -> String {
+    let pinned = fs::read_to_string(format!("{ROOT}/tests/mesh/istiod/go.mod")).expect("go.mod");
+    let version = pinned
+        .split("istio.io/api v")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next());
+    version.expect("a version").to_owned()
 }
 
 fn annotated(text: &Value) -> Value {

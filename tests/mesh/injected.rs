@@ -1,11 +1,11 @@
-//! What Istio's injector makes of a patched Deployment.
+//! What Istio's injector makes of a patched Deployment; its proxy.
 use crate::kube::{command, kubectl, said, tool};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
 /// What becomes of a patched Deployment, with the injector and the mesh's configuration that istio/values.yaml give.
-pub fn injected(folder: &Path, deployment: &Value) {
+pub fn injected(folder: &Path, deployment: &Value) -> Value {
     let file = |name: &str, text: &str| {
         fs::write(folder.join(name), text).expect("a file");
         folder.join(name).to_str().expect("UTF-8").to_owned()
@@ -79,4 +79,5 @@ pub fn injected(folder: &Path, deployment: &Value) {
         ports.any(|p| p["name"] == "http-envoy-prom"),
         "istio/metrics/prometheus.yml looks for it"
     );
+    proxy.clone()
 }
