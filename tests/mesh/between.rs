@@ -1,9 +1,10 @@
-//! A service that calls another one: closed as shipped, and open with the lines of docs/mesh.md.
+//! What docs/mesh.md says of callers that the shipped tree does not have: a service that calls another one, closed as shipped
+//! and open with the page's lines, and those whom a plain port would lead to TLS.
 use crate::ROOT;
-use crate::kube::{apply, documents, run};
+use crate::kube::{apply, delete, documents, run};
 use crate::manifests::built;
 use crate::report::Report;
-use crate::support::{LONG, until};
+use crate::support::{LONG, get, until};
 use crate::traffic::{GATEWAYS, straight};
 use crate::ways::WAYS;
 use crate::world::{HOST, World};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 pub fn checks(report: &mut Report, world: &World) {
+    redirect(report, world);
     report.check(
         "docs/mesh.md: a service that calls another is refused, until its lines are there",
         || {
@@ -53,6 +55,38 @@ pub fn checks(report: &mut Report, world: &World) {
             });
         },
     );
+}
+
+/// The gate answers before Envoy redirects.
+fn redirect(report: &mut Report, world: &World) {
+    report.check("docs/mesh.md: httpsRedirect comes behind the gate", || {
+        let host = "redirect.example.com";
+        let server = json!({
+            "port": {"number": 80, "name": "http-redirect", "protocol": "HTTP"}, "bind": "127.0.0.10",
+            "hosts": [format!("shop/{host}")], "tls": {"httpsRedirect": true},
+        });
+        let gateway = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "Gateway",
+            "metadata": {"name": "redirect", "namespace": "istio-ingress"},
+            "spec": {"selector": {"istio": "ingressgateway"}, "servers": [server]},
+        });
+        let routes = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+            "metadata": {"name": "redirect", "namespace": "shop"},
+            "spec": {"hosts": [host], "gateways": ["istio-ingress/redirect"], "http": [
+                {"route": [{"destination": {"host": "catalog.shop.svc.cluster.local"}}]},
+            ]},
+        });
+        let both = format!("{gateway}\n---\n{routes}");
+        apply(&both);
+        // The one path that the policy opens on every host.
+        until("the redirect", LONG, || {
+            (world.send(&get("/healthz").host(host)).status == 301).then_some(())
+        });
+        let token = get("/orders/7").host(host).header("authorization", "Bearer token");
+        assert_eq!(world.send(&token).status, 403);
+        delete(&both);
+    });
 }
 
 /// What is installed, with what docs/mesh.md says of a service that calls another.
