@@ -158,6 +158,20 @@ fn every_namespace_behind_the_gateway_has_the_filter() {
     }
 }
 
+/// The guide from Kong routes through the Gateway and to the port that the tree has.
+#[test]
+fn the_example_from_kong_fits_the_tree() {
+    let spec = file("examples/migrate/kong/canary/virtualservice.yaml")["spec"].clone();
+    let gateway = manifest("Gateway", "shop")["metadata"].clone();
+    let (namespace, name) = (gateway["namespace"].as_str(), gateway["name"].as_str());
+    let own = format!("{}/{}", namespace.expect("a namespace"), name.expect("a name"));
+    assert_eq!(spec["gateways"], json!([own]));
+    let port = manifest("Service", "orders")["spec"]["ports"][0]["port"].clone();
+    for route in spec["http"].as_array().expect("routes") {
+        assert_eq!(route["route"][0]["destination"]["port"]["number"], port);
+    }
+}
+
 /// What keeps bytes from the app that no gate has seen: every port says what it speaks, none is left out of the proxy, and
 /// every namespace with services asks for certificates.
 #[test]
