@@ -2,6 +2,7 @@
 
 use super::{ROOT, documents, file, manifest, manifests};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The two gates of a path: what the gateway says and what the sidecar reads are the same.
@@ -115,6 +116,89 @@ fn istio_has_the_labels_and_the_log_of_envoy() {
     for telemetry in manifests().into_iter().filter(|(_, m)| m["kind"] == "Telemetry") {
         let log = &telemetry.1["spec"]["accessLogging"][0]["providers"][0]["name"];
         assert_eq!(*log, provider["name"]);
+    }
+}
+
+/// A namespace whose workloads all stand behind the gateway has the filter before each, whichever the way, and what its
+/// proxies need: to be injected, the labels of their metrics, somebody who reads these, and the module.
+#[test]
+fn every_namespace_behind_the_gateway_has_the_filter() {
+    let all = manifests();
+    let of = |kind: &'static str, name: &'static str| {
+        let found = all
+            .iter()
+            .filter(move |(_, m)| m["kind"] == kind && m["metadata"]["name"] == name);
+        found.map(|(path, m)| (path, m["metadata"]["namespace"].as_str().expect("a namespace"), m))
+    };
+    let behind = of("AuthorizationPolicy", "only-the-gateway").filter(|(_, _, m)| m["spec"]["selector"].is_null());
+    let behind: BTreeSet<&str> = behind.map(|(_, namespace, _)| namespace).collect();
+    assert!(!behind.is_empty());
+    for (way, kind) in [
+        ("envoyfilter", "EnvoyFilter"),
+        ("trafficextension", "TrafficExtension"),
+        ("wasmplugin", "WasmPlugin"),
+    ] {
+        for (part, name) in [
+            ("sidecar-inbound", "meshgate-inbound"),
+            ("sidecar-outbound", "meshgate-outbound"),
+        ] {
+            let folder = Path::new(ROOT).join("istio/components").join(part).join(way);
+            let there = of(kind, name).filter(|(path, _, _)| path.starts_with(&folder));
+            let there: BTreeSet<&str> = there.map(|(_, namespace, _)| namespace).collect();
+            assert_eq!(there, behind, "{}", folder.display());
+        }
+    }
+    let gateway = manifest("Gateway", "shop")["metadata"]["namespace"].clone();
+    let with_gateway: BTreeSet<&str> = behind.iter().copied().chain(gateway.as_str()).collect();
+    let generated = file("istio/metrics/kustomization.yaml")["configMapGenerator"].clone();
+    let generated = generated.as_array().expect("ConfigMaps").iter();
+    let labels: BTreeSet<&str> = generated.filter_map(|map| map["namespace"].as_str()).collect();
+    assert_eq!(labels, with_gateway, "istio/metrics/kustomization.yaml");
+    let scraped = file("istio/metrics/prometheus.yml")["scrape_configs"][0]["kubernetes_sd_configs"][0].clone();
+    let scraped = scraped["namespaces"]["names"].as_array().expect("namespaces").iter();
+    let scraped: BTreeSet<&str> = scraped.filter_map(Value::as_str).collect();
+    assert_eq!(scraped, with_gateway, "istio/metrics/prometheus.yml");
+    let config = file("istio/metrics/prometheus.yml").to_string();
+    for namespace in &behind {
+        // The gauge that a sidecar's two policies share.
+        assert!(
+            config.contains(&format!("meshgate/{namespace}/.+;meshgate_policy_generation")),
+            "{namespace}"
+        );
+    }
+    let logged: BTreeSet<&str> = of("Telemetry", "access-log")
+        .map(|(_, namespace, _)| namespace)
+        .collect();
+    assert_eq!(logged, with_gateway, "istio/base/telemetry.yaml");
+    for namespace in with_gateway {
+        let injected = all.iter().any(|(_, m)| {
+            m["kind"] == "Namespace"
+                && m["metadata"]["name"] == namespace
+                && m["metadata"]["labels"]["istio-injection"] == "enabled"
+        });
+        assert!(injected, "{namespace} is not in istio/namespaces.yaml");
+        let page = std::fs::read_to_string(Path::new(ROOT).join("docs/mesh.md")).expect("docs/mesh.md");
+        let loops = page.lines().filter_map(|l| l.strip_prefix("for namespace in "));
+        let loops: Vec<&str> = loops.collect();
+        assert!(loops.len() > 1, "{loops:?}");
+        for list in loops {
+            let mut names = list.split([' ', ';']);
+            assert!(names.any(|name| name == namespace), "docs/mesh.md: {namespace}: {list}");
+        }
+    }
+}
+
+/// The guide from Kong routes through the Gateway and to the port that the tree has.
+#[test]
+fn the_example_from_kong_fits_the_tree() {
+    let spec = file("examples/migrate/kong/canary/virtualservice.yaml")["spec"].clone();
+    let gateway = manifest("Gateway", "shop")["metadata"].clone();
+    let (namespace, name) = (gateway["namespace"].as_str(), gateway["name"].as_str());
+    let own = format!("{}/{}", namespace.expect("a namespace"), name.expect("a name"));
+    assert_eq!(spec["gateways"], json!([own]));
+    let port = manifest("Service", "orders")["spec"]["ports"][0]["port"].clone();
+    for route in spec["http"].as_array().expect("routes") {
+        assert_eq!(route["route"][0]["destination"]["port"]["number"], port);
     }
 }
 

@@ -1,7 +1,8 @@
 //! The commands of docs/mesh.md, as they stand there, against the real API server. Helm and make are played, and so is
 //! waiting for pods, since there are none.
 use crate::ROOT;
-use crate::kube::{apply, command, kubectl, run, said, tool};
+use crate::injected::injected;
+use crate::kube::{apply, kubectl, run, said, tool};
 use crate::report::Report;
 use crate::support::tls::Authority;
 use serde_json::{Value, json};
@@ -71,17 +72,21 @@ pub fn way_before(old: &str) {
 
 #[track_caller]
 fn ran(folder: &Path, name: &str, text: &str) {
+    let (fine, said) = tried(folder, text);
+    assert!(fine, "{name}: {said}");
+}
+
+fn tried(folder: &Path, commands: &str) -> (bool, String) {
     let path = std::env::var("PATH").expect("PATH");
     let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", text])
+        .args(["-euo", "pipefail", "-c", commands])
         .current_dir(folder)
         .env("PATH", format!("{}:{path}", folder.join("bin").display()))
         .env("KUBECTL", tool("bin/kubectl"))
         .env("KUBECONFIG", run("kubeconfig"))
         .env("HOME", run(""))
-        .output()
-        .expect("bash");
-    assert!(output.status.success(), "{name}: {}", said(&output).1);
+        .output();
+    said(&output.expect("bash"))
 }
 
 #[track_caller]
@@ -114,7 +119,6 @@ pub fn checks(report: &mut Report) {
         assert!(object("istio-ingress", "secret", "shop-tls")["data"]["tls.crt"].is_string());
         let key = object("istio-ingress", "secret", "meshgate");
         assert!(key["data"]["MESHGATE_SIGNING_KEY"].is_string());
-        assert!(!folder.join("signing.pem").exists());
         // What it mounts is there under that name.
         let pod = object("shop", "deployment", "orders-v2")["spec"]["template"].clone();
         let annotations = &pod["metadata"]["annotations"];
@@ -126,7 +130,13 @@ pub fn checks(report: &mut Report) {
             (&volumes[0]["name"], &json!("/var/run/meshgate"))
         );
         assert_eq!(annotations["sidecar.istio.io/bootstrapOverride"], "meshgate-bootstrap");
-        for line in played(&folder).lines().filter(|l| l.starts_with("helm ")) {
+        let played = played(&folder);
+        for line in played
+            .lines()
+            .filter(|l| l.starts_with("helm ") && !l.contains(" repo "))
+        {
+            // Else Helm takes the newest there is.
+            assert!(line.contains(&format!(" --version {} ", version())), "{line}");
             let file = line.rsplit_once(" -f ").expect("values").1;
             assert!(Path::new(ROOT).join(file).is_file(), "{line}");
         }
@@ -164,8 +174,24 @@ pub fn checks(report: &mut Report) {
             }
         },
     );
+    owned(report);
     report.check("Istio's injector makes of it what the proxies here are given", || {
-        injected(&folder);
+        let mut deployment = object("shop", "deployment", "orders-v1");
+        // As the page has it for the filter's lines about requests.
+        let page = fs::read_to_string(format!("{ROOT}/docs/mesh.md")).expect("docs/mesh.md");
+        let level = page
+            .split("`sidecar.istio.io/componentLogLevel: ")
+            .nth(1)
+            .and_then(|rest| rest.split('`').next());
+        let level = level.expect("a level");
+        deployment["spec"]["template"]["metadata"]["annotations"]["sidecar.istio.io/componentLogLevel"] = json!(level);
+        let proxy = injected(&folder, &deployment);
+        let argument = json!(format!("--proxyComponentLogLevel={level}"));
+        assert!(level.contains("wasm:info"));
+        assert!(
+            proxy["args"].as_array().expect("arguments").contains(&argument),
+            "{proxy}"
+        );
     });
     report.check(
         "docs/mesh.md: a policy, the module and the key are changed as it says",
@@ -177,94 +203,87 @@ pub fn checks(report: &mut Report) {
                 object("shop", "deployment", "catalog")["metadata"]["generation"],
                 before
             );
-            let old = object("istio-ingress", "secret", "meshgate")["data"]["MESHGATE_SIGNING_KEY"].clone();
+        },
+    );
+    report.check(
+        "docs/mesh.md: a key is added beside the one in use, and none is lost when it is done again",
+        || {
+            let keys = || object("istio-ingress", "secret", "meshgate")["data"].clone();
+            let before = keys();
             executed(&folder, "key");
-            let data = object("istio-ingress", "secret", "meshgate")["data"].clone();
-            assert_eq!(data["MESHGATE_SIGNING_KEY"], old);
-            assert!(data["MESHGATE_SIGNING_KEY_NEXT"].is_string() && data["MESHGATE_SIGNING_KEY_NEXT"] != old);
-            assert!(!folder.join("next.pem").exists());
+            let both = keys();
+            let [old, new] = ["MESHGATE_SIGNING_KEY", "MESHGATE_SIGNING_KEY_NEXT"].map(|name| &both[name]);
+            assert_eq!(
+                (old, before.as_object().map(|keys| keys.len())),
+                (&before["MESHGATE_SIGNING_KEY"], Some(1))
+            );
+            assert!(new.as_str().is_some_and(|key| key.len() > 100) && new != old, "{both}");
+            let turned =
+                |name: &str| commands(name).replace("OLD=MESHGATE_SIGNING_KEY", "OLD=MESHGATE_SIGNING_KEY_NEXT");
+            let turned_key = turned("key").replace("NEW=MESHGATE_SIGNING_KEY_NEXT", "NEW=MESHGATE_SIGNING_KEY");
+            // The policy names the first.
+            for stopped in [commands("key"), turned_key.clone(), commands("key-gone")] {
+                let (fine, said) = tried(&folder, &stopped);
+                assert!(!fine && said.contains("nothing is changed"), "{said}");
+                assert_eq!(keys(), both);
+            }
+            for _ in 0..2 {
+                let (fine, said) = tried(&folder, &turned("key-gone"));
+                assert!(fine, "{said}");
+                assert_eq!(keys(), before);
+            }
+            // The key in use is not there under that name.
+            let (fine, said) = tried(&folder, &turned_key);
+            assert!(!fine && said.contains("nothing is changed"), "{said}");
+            assert_eq!(keys(), before);
         },
     );
 }
 
-/// What becomes of a patched Deployment, with the injector and the mesh's configuration that istio/values.yaml give.
-fn injected(folder: &Path) {
-    let file = |name: &str, text: &str| {
-        fs::write(folder.join(name), text).expect("a file");
-        folder.join(name).to_str().expect("UTF-8").to_owned()
-    };
-    let spec = json!({"profile": "minimal", "values": crate::kube::values()});
-    let operator = json!({"apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec});
-    let operator = file("operator.yaml", &operator.to_string());
-    let generated = command("istioctl", &["manifest", "generate", "-f", &operator]).output();
-    let generated = file("generated.yaml", &said(&generated.expect("istioctl")).1);
-    let output = kubectl(&["create", "--dry-run=client", "-o", "json", "-f", &generated]);
-    assert!(output.status.success(), "{}", said(&output).1);
-    let all = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
-    let all: Vec<Value> = all.map(|object| object.expect("JSON")).collect();
-    let data = |name: &str, key: &str| {
-        let mut maps = all
-            .iter()
-            .filter(|o| o["kind"] == "ConfigMap" && o["metadata"]["name"] == name);
-        let map = maps.next().unwrap_or_else(|| panic!("no {name}"));
-        map["data"][key].as_str().expect(key).to_owned()
-    };
-    let mesh = data("istio", "mesh");
-    assert!(mesh.contains("wasm.meshgate_duration"), "{mesh}");
-    let deployment = file(
-        "deployment.json",
-        &object("shop", "deployment", "orders-v1").to_string(),
+/// The tree owns its Services: what is changed past it is shown, and stops the apply.
+fn owned(report: &mut Report) {
+    report.check(
+        "docs/mesh.md: what was changed past the tree stops the apply, and the comparison shows it",
+        || {
+            let services = format!("{ROOT}/istio/base/services.yaml");
+            let applied =
+                |more: &[&str]| said(&kubectl(&[&["apply", "--server-side", "-f", &services], more].concat()));
+            let compared = || {
+                said(&kubectl(&[
+                    "diff",
+                    "--server-side",
+                    "--force-conflicts",
+                    "-f",
+                    &services,
+                ]))
+            };
+            assert!(applied(&[]).0 && applied(&[]).0);
+            assert!(compared().0);
+            let patch = r#"{"spec": {"selector": {"app": "else"}}}"#;
+            let patched = kubectl(&["-n", "shop", "patch", "service", "orders", "--type=merge", "-p", patch]);
+            assert!(patched.status.success(), "{}", said(&patched).1);
+            let (fine, why) = applied(&[]);
+            assert!(!fine && why.contains("conflict"), "{why}");
+            let (same, shown) = compared();
+            assert!(
+                !same && shown.contains("-    app: else") && shown.contains("+    app: orders"),
+                "{shown}"
+            );
+            let (fine, why) = applied(&["--force-conflicts"]);
+            assert!(fine, "{why}");
+            assert!(compared().0 && applied(&[]).0);
+        },
     );
-    let mut inject = command("/usr/bin/timeout", &["60"]);
-    inject
-        .arg(tool("bin/istioctl"))
-        .args(["kube-inject", "-f", &deployment]);
-    for (flag, name, text) in [
-        ("--meshConfigFile", "mesh.yaml", mesh),
-        (
-            "--injectConfigFile",
-            "inject.yaml",
-            data("istio-sidecar-injector", "config"),
-        ),
-        ("--valuesFile", "values.json", data("istio-sidecar-injector", "values")),
-    ] {
-        inject.args([flag, &file(name, &text)]);
-    }
-    let output = inject.output().expect("istioctl");
-    let (fine, pod) = said(&output);
-    assert!(fine, "{pod}");
-    fs::write(folder.join("injected.yaml"), &pod).expect("a file");
-    let output = kubectl(&[
-        "create",
-        "--dry-run=client",
-        "-o",
-        "json",
-        "-f",
-        &file("injected.yaml", &pod),
-    ]);
-    let pod: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output).1));
-    let spec = &pod["spec"]["template"]["spec"];
-    let containers = [&spec["containers"], &spec["initContainers"]].map(|c| c.as_array().cloned().unwrap_or_default());
-    let containers = containers.concat();
-    let proxy = containers.iter().find(|c| c["name"] == "istio-proxy").expect("a proxy");
-    let mut variables = proxy["env"].as_array().expect("env").iter();
-    let added = variables.find(|e| e["name"] == "ISTIO_BOOTSTRAP_OVERRIDE");
-    let added = added.expect("what is added to the bootstrap");
-    assert_eq!(added["value"], "/etc/istio/custom-bootstrap/custom_bootstrap.json");
-    let mounted = |at: &str| {
-        let mut mounts = proxy["volumeMounts"].as_array().expect("mounts").iter();
-        let mount = mounts.find(|m| m["mountPath"] == at).expect(at);
-        let mut volumes = spec["volumes"].as_array().expect("volumes").iter();
-        let volume = volumes.find(|v| v["name"] == mount["name"]).expect(at);
-        volume["configMap"]["name"].clone()
-    };
-    assert_eq!(mounted("/var/run/meshgate"), "meshgate-module");
-    assert_eq!(mounted("/etc/istio/custom-bootstrap"), "meshgate-bootstrap");
-    let mut ports = proxy["ports"].as_array().expect("ports").iter();
-    assert!(
-        ports.any(|p| p["name"] == "http-envoy-prom"),
-        "istio/metrics/prometheus.yml looks for it"
-    );
+}
+
+/// Of the Istio that is tested here.
+fn version() -> String {
+    let pinned = fs::read_to_string(format!("{ROOT}/tests/mesh/istiod/go.mod")).expect("go.mod");
+    let version = pinned
+        .split("istio.io/api v")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next());
+    version.expect("a version").to_owned()
 }
 
 fn annotated(text: &Value) -> Value {

@@ -12,9 +12,11 @@ mod support;
 #[allow(dead_code, reason = "tests/tokens.rs makes more of it")]
 mod mint;
 
+mod between;
 mod exchange;
 mod faults;
 mod guide;
+mod injected;
 mod kube;
 mod live;
 mod manifests;
@@ -49,6 +51,7 @@ fn main() {
         ways::checks(&mut report, &world, way);
     }
     traffic::checks(&mut report, &world);
+    between::checks(&mut report, &world);
     seen::checks(&mut report, &world);
     live::checks(&mut report, &world);
     faults::checks(&mut report, &world);

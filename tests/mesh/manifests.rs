@@ -43,7 +43,7 @@ fn example(module: &str) -> String {
         .replace('…', &"0123456789abcdef".repeat(4))
 }
 
-fn built(arguments: &[&str]) -> Value {
+pub fn built(arguments: &[&str]) -> Value {
     let program = std::env::var("MESHGATE_CLI").unwrap_or_else(|_| format!("{ROOT}/dist/meshgate"));
     let output = Command::new(program).current_dir(ROOT).args(arguments).output();
     let output = output.expect("meshgate");

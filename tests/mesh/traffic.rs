@@ -199,12 +199,12 @@ pub fn checks(report: &mut Report, world: &World) {
     around(report, world);
 }
 
-const GATEWAYS: &str = "istio-ingress/istio-ingressgateway";
+pub const GATEWAYS: &str = "istio-ingress/istio-ingressgateway";
 /// The first runs beside the gateway.
 const OTHERS: [&str; 2] = ["istio-ingress/other", "elsewhere/istio-ingressgateway"];
 
 /// A request to the service's own port, past the gateway, over mTLS as that workload, NAMESPACE/ACCOUNT.
-fn straight(world: &World, workload: &str, bytes: &str) -> String {
+pub fn straight(world: &World, workload: &str, bytes: &str) -> String {
     let (namespace, account) = workload.split_once('/').expect("NAMESPACE/ACCOUNT");
     let own = proxy::workload(&world.authority, namespace, account);
     let stream = TcpStream::connect(address(INBOUND)).expect("a connection");
