@@ -24,6 +24,9 @@ mod curve;
 mod figures;
 #[path = "gate/floor.rs"]
 mod floor;
+#[path = "../tests/host/headers.rs"]
+#[allow(dead_code, reason = "the mock host needs more of it")]
+mod headers;
 #[path = "gate/load.rs"]
 mod load;
 #[path = "gate/policies.rs"]

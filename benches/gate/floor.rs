@@ -1,6 +1,7 @@
 //! Modules that decide nothing: they make the host calls that the filter has to make, with what they say written
 //! into them. What they cost is the proxy's share, and the least that any filter of this interface could cost.
 
+use crate::headers;
 use crate::load::HEADERS;
 
 /// Whose host calls.
@@ -117,13 +118,14 @@ impl Data {
     fn asks(&mut self) -> String {
         let credential = HEADERS.iter().find(|(name, _)| *name == "authorization");
         let (_, credential) = credential.expect("a token");
-        let question = pairs(&[
+        let question = [
             (":method", "GET"),
             (":path", "/orders/4711/items?page=2"),
             (":authority", "shop.example.com"),
             ("authorization", credential),
-        ]);
-        let (cluster, question, none) = (self.put(b"auth"), self.put(&question), self.put(&pairs(&[])));
+        ];
+        let question = headers::encode(&question.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())));
+        let (cluster, question, none) = (self.put(b"auth"), self.put(&question), self.put(b""));
         format!(
             "(drop (call $call {cluster} {question} (i32.const 0) (i32.const 0) {none} (i32.const 500) (i32.const 28)))
             (i32.store (i32.add (i32.const 131072)
@@ -136,17 +138,4 @@ impl Data {
         let bytes: String = self.0.iter().map(|byte| format!("\\{byte:02x}")).collect();
         format!("(data (i32.const {}) \"{bytes}\")", Self::AT)
     }
-}
-
-/// As proxy-wasm writes a map of headers.
-fn pairs(fields: &[(&str, &str)]) -> Vec<u8> {
-    let length = |text: &str| (text.len() as u32).to_le_bytes();
-    let mut bytes = (fields.len() as u32).to_le_bytes().to_vec();
-    for (name, value) in fields {
-        bytes.extend([length(name), length(value)].concat());
-    }
-    for (name, value) in fields {
-        bytes.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
-    }
-    bytes
 }

@@ -5,7 +5,7 @@ use crate::kube::{apply, delete, documents, run};
 use crate::manifests::built;
 use crate::report::Report;
 use crate::support::{LONG, get, until};
-use crate::traffic::{GATEWAYS, straight};
+use crate::traffic::{GATEWAYS, asks, straight};
 use crate::ways::WAYS;
 use crate::world::{HOST, World};
 use serde_json::{Value, json};
@@ -16,9 +16,7 @@ pub fn checks(report: &mut Report, world: &World) {
     report.check(
         "docs/mesh.md: a service that calls another is refused, until its lines are there",
         || {
-            let of = |path: &str, host: &str| {
-                format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nx-user-id: root\r\nconnection: close\r\n\r\n")
-            };
+            let of = |path: &str, host: &str| asks(path, host, "x-user-id: root\r\n");
             let (stock, orders) = (
                 of("/catalog/stock/1", "catalog.shop.svc.cluster.local"),
                 of("/orders/7", HOST),

@@ -4,6 +4,7 @@ use crate::kube::{Process, address, logged, run};
 use crate::proxy::Proxy;
 use crate::report::Report;
 use crate::subjects::{assigned, second};
+use crate::support::prometheus;
 use crate::support::{LONG, Reply, SHORT, Stub, get, h1, until};
 use crate::world::{World, as_reader, asking};
 use serde_json::{Value, json};
@@ -177,14 +178,5 @@ fn started(world: &World) -> Process {
 
 /// The elements of an instant query; None while it cannot answer.
 fn query(text: &str) -> Option<Vec<Value>> {
-    let encoded: String = text.bytes().map(|b| format!("%{b:02x}")).collect();
-    let answer = h1(address(PROMETHEUS))
-        .try_send(&get(format!("/api/v1/query?query={encoded}")).host("prometheus"))
-        .ok()?;
-    if answer.status == 503 {
-        return None;
-    }
-    let answer = answer.json();
-    assert_eq!(answer["status"], "success", "{text}: {answer}");
-    Some(answer["data"]["result"].as_array()?.clone())
+    prometheus::query(address(PROMETHEUS), text)
 }

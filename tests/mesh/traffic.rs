@@ -216,8 +216,13 @@ pub fn straight(world: &World, workload: &str, bytes: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// The bytes of a request, for a connection past the gateway. `lines`: of its headers, each with its end.
+pub fn asks(path: &str, host: &str, lines: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{lines}connection: close\r\n\r\n")
+}
+
 fn around(report: &mut Report, world: &World) {
-    let plain = format!("GET /orders/7 HTTP/1.1\r\nhost: {HOST}\r\nx-user-id: root\r\nconnection: close\r\n\r\n");
+    let plain = asks("/orders/7", HOST, "x-user-id: root\r\n");
     report.check(
         "past the gateway: plain headers are worth nothing, whoever sends them",
         || {
@@ -234,8 +239,7 @@ fn around(report: &mut Report, world: &World) {
             assert_eq!(world.send(&as_reader("/orders/7", &second("ann"))).status, 200);
             // As the second version without a sidecar got it.
             let word = world.second.last().header("x-identity").expect("the gateway's word");
-            let request =
-                format!("GET /orders/7 HTTP/1.1\r\nhost: {HOST}\r\nx-identity: {word}\r\nconnection: close\r\n\r\n");
+            let request = asks("/orders/7", HOST, &format!("x-identity: {word}\r\n"));
             let own = straight(world, GATEWAYS, &request);
             assert!(own.starts_with("HTTP/1.1 200"), "{own}");
             world.forget();
@@ -250,7 +254,7 @@ fn around(report: &mut Report, world: &World) {
         "past the gateway: what is open to callers is closed to workloads",
         || {
             world.forget();
-            let request = format!("GET /healthz HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n");
+            let request = asks("/healthz", HOST, "");
             let own = straight(world, GATEWAYS, &request);
             assert!(own.starts_with("HTTP/1.1 200"), "{own}");
             world.forget();

@@ -10,6 +10,7 @@ pub mod envoy;
 pub mod gate;
 pub mod message;
 pub mod probe;
+pub mod prometheus;
 pub mod stub;
 pub mod tls;
 pub mod wait;

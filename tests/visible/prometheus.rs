@@ -2,7 +2,8 @@
 
 use crate::shipped::read;
 use crate::support::envoy::{RunDir, spawn};
-use crate::support::{LONG, get, h1, until, wait};
+use crate::support::prometheus::{api, encoded, query as instant};
+use crate::support::{LONG, until, wait};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -79,30 +80,18 @@ impl Prometheus {
     /// The elements of an instant query's vector; None while it cannot answer. A query that is wrong fails the test.
     #[track_caller]
     pub fn query(&self, query: &str) -> Option<Vec<Value>> {
-        self.api(&format!("/api/v1/query?query={}", encoded(query)))
+        instant(self.addr, query)
     }
 
     /// The series of a range query with their points.
     #[track_caller]
     pub fn range(&self, query: &str, start: f64, end: f64, step: f64) -> Vec<Value> {
         let query = encoded(query);
-        self.api(&format!(
-            "/api/v1/query_range?query={query}&start={start:.3}&end={end:.3}&step={step}"
-        ))
+        api(
+            self.addr,
+            &format!("/api/v1/query_range?query={query}&start={start:.3}&end={end:.3}&step={step}"),
+        )
         .expect("an answer")
-    }
-
-    #[track_caller]
-    fn api(&self, target: &str) -> Option<Vec<Value>> {
-        let response = h1(self.addr)
-            .try_send(&get(target).host("prometheus").timeout(LONG))
-            .ok()?;
-        if response.status == 503 {
-            return None;
-        }
-        let answer = response.json();
-        assert_eq!(answer["status"], "success", "{target}: {answer}");
-        Some(answer["data"]["result"].as_array()?.clone())
     }
 
     /// The alerts of this name that fire now.
@@ -191,13 +180,4 @@ fn every_duration_of_the_rules_is_hurried() {
     let left = |unit: &str| (0..10).filter(|n| faster.contains(&format!("{n}{unit}]"))).count();
     assert_eq!(["m", "h", "d"].map(left), [0, 0, 0]);
     assert_eq!(rules.lines().count(), faster.lines().count());
-}
-
-fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(|b| match b.is_ascii_alphanumeric() {
-            true => char::from(b).to_string(),
-            false => format!("%{b:02x}"),
-        })
-        .collect()
 }
