@@ -4,6 +4,7 @@ pub mod cookie;
 pub mod host;
 pub mod path;
 pub mod query;
+mod scan;
 
 use crate::header::{Headers, is_token};
 use host::Host;
@@ -92,7 +93,7 @@ impl Request {
             None => return Err(RequestFault::Path(PathFault::NotAbsolute)),
             Some(target) => {
                 let (path, query) = split_query(target);
-                if query.is_some_and(|query| !is_query(query)) {
+                if query.is_some_and(|query| !scan::is_query(query)) {
                     return Err(RequestFault::Query);
                 }
                 let path = Path::parse(path).map_err(RequestFault::Path)?;
@@ -202,14 +203,8 @@ fn method(headers: &Headers) -> Result<&str, RequestFault> {
         .ok_or(RequestFault::Method)
 }
 
-/// Escapes in it are nobody's business but the upstream's. Raw bytes have to be text: the proxy
-/// takes nothing else for a callout, so the service would be asked about another query.
-fn is_query(query: &[u8]) -> bool {
-    !query.iter().any(|b| matches!(b, 0..=0x20 | 0x7f | b'#')) && std::str::from_utf8(query).is_ok()
-}
-
 fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match target.iter().position(|b| *b == b'?') {
+    match scan::find(b'?', target) {
         Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
         None => (target, None),
     }
