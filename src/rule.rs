@@ -171,10 +171,10 @@ impl GrpcMatch {
             return false;
         };
         let mut segments = path.segments();
-        segments.next() == Some(self.service.as_str())
+        segments.next() == Some(self.service.as_bytes())
             && segments
                 .next()
-                .is_some_and(|method| self.method.as_ref().is_none_or(|wanted| wanted == method))
+                .is_some_and(|method| self.method.as_ref().is_none_or(|wanted| wanted.as_bytes() == method))
             && segments.next().is_none()
     }
 }
