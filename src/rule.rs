@@ -13,7 +13,7 @@ mod why;
 
 pub use cidr::Cidr;
 pub use cover::unreachable;
-pub use hash::{Fnv, PolicyMap};
+pub use hash::{PolicyMap, WordHasher};
 pub use host::HostPattern;
 pub use index::RuleIndex;
 pub use path::{PathPattern, SegmentPattern};

@@ -47,9 +47,8 @@ impl RuleIndex {
     /// Positions of the rules whose host and path fit, ascending, each once.
     pub fn candidates(&self, request: &Request) -> Candidates<'_> {
         let mut candidates = Candidates::default();
-        for trie in self.tries(request.host.name_bytes()) {
-            trie.collect(request.path.as_ref(), &mut candidates);
-        }
+        self.tries(request.host.name_bytes())
+            .for_each(|trie| trie.collect(request.path.as_ref(), &mut candidates));
         candidates
     }
 
@@ -133,6 +132,13 @@ pub(super) struct Node {
     pub tails: Vec<usize>,
 }
 
+impl Node {
+    /// Whether nothing that is left of a path can matter.
+    fn is_last(&self) -> bool {
+        self.ends.is_empty() && self.literal.is_empty() && self.one.is_none() && self.globs.is_empty()
+    }
+}
+
 impl Default for Trie {
     fn default() -> Self {
         Self {
@@ -191,6 +197,9 @@ impl Trie {
     fn walk<'i>(&'i self, at: usize, mut rest: Segments<'_>, candidates: &mut Candidates<'i>) {
         let Some(node) = self.node(at) else { return };
         candidates.add(&node.tails);
+        if node.is_last() {
+            return;
+        }
         let Some(segment) = rest.next() else {
             candidates.add(&node.ends);
             return;
