@@ -178,7 +178,13 @@ impl Request {
 
     /// Every cookie of all `cookie` headers, in order.
     pub fn cookies(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers.all("cookie").flat_map(cookie::cookies)
+        self.cookies_in(|_| true)
+    }
+
+    /// The cookies of those headers in which one that is looked for may be: see [`cookie::may_name`].
+    pub fn cookies_in(&self, may_be: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let headers = self.headers.all("cookie").filter(move |header| may_be(header));
+        headers.flat_map(cookie::cookies)
     }
 
     pub fn is_grpc(&self) -> bool {
