@@ -4,12 +4,16 @@ pub mod cookie;
 pub mod host;
 pub mod path;
 pub mod query;
+mod scan;
+mod text;
 
 use crate::header::{Headers, is_token};
 use host::Host;
 use path::{Path, PathFault};
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use text::Text;
 
 /// `paths_raw`: spellings that are refused unless a rule lists them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,8 +41,8 @@ pub struct Request {
     pub host: Host,
     /// None for CONNECT, which names no path.
     pub path: Option<Path>,
-    method: String,
-    query: Option<Vec<u8>>,
+    method: Cow<'static, str>,
+    query: Option<Text>,
 }
 
 /// Why a request is refused before any rule is looked at (400).
@@ -80,23 +84,23 @@ impl std::fmt::Display for RequestFault {
 
 impl Request {
     pub fn parse(headers: Arc<Headers>) -> Result<Self, RequestFault> {
-        let method = method(&headers)?.to_owned();
+        let method = method(&headers)?;
         let host = headers
             .only(":authority")
             // A `host` beside `:authority` would be a second opinion for the upstream.
             .filter(|_| headers.first("host").is_none())
-            .and_then(Host::parse)
+            .and_then(|raw| Host::of(&headers, raw))
             .ok_or(RequestFault::Host)?;
         let (path, query) = match headers.only(":path") {
             None if method == "CONNECT" => (None, None),
             None => return Err(RequestFault::Path(PathFault::NotAbsolute)),
             Some(target) => {
                 let (path, query) = split_query(target);
-                if query.is_some_and(|query| !is_query(query)) {
+                if query.is_some_and(|query| !scan::is_query(query)) {
                     return Err(RequestFault::Query);
                 }
-                let path = Path::parse(path).map_err(RequestFault::Path)?;
-                (Some(path), query.map(<[u8]>::to_vec))
+                let path = Path::of(&headers, path).map_err(RequestFault::Path)?;
+                (Some(path), query.map(|query| Text::as_it_came(query, Some(&headers))))
             }
         };
         Ok(Self {
@@ -131,7 +135,7 @@ impl Request {
 
     /// Without the `?`, as sent.
     pub fn query(&self) -> Option<&[u8]> {
-        self.query.as_deref()
+        self.query.as_ref().map(Text::as_bytes)
     }
 
     /// Path and query in the one form that was matched: what `:path` becomes.
@@ -141,8 +145,8 @@ impl Request {
 
     /// [`Self::target`] in pieces: path, `?` and query, as far as they are there.
     pub fn target_pieces(&self) -> [&[u8]; 3] {
-        let path = self.path.as_ref().map_or(&b""[..], |path| path.as_str().as_bytes());
-        match &self.query {
+        let path = self.path.as_ref().map_or(&b""[..], Path::as_bytes);
+        match self.query() {
             Some(query) => [path, b"?", query],
             None => [path, b"", b""],
         }
@@ -150,7 +154,7 @@ impl Request {
 
     /// [`Self::target`] less the parameters of the query that `drop` names, decoded.
     pub fn target_without(&self, drop: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
-        let mut target = self.path.as_ref()?.as_str().as_bytes().to_vec();
+        let mut target = self.path.as_ref()?.as_bytes().to_vec();
         if let Some(kept) = self.query().and_then(|query| query::without(query, drop)) {
             target.push(b'?');
             target.extend(kept);
@@ -160,13 +164,27 @@ impl Request {
 
     /// Whether `:path` came as [`Self::target`] says it.
     pub fn target_as_sent(&self) -> bool {
-        let sent = self.headers.first(":path").map(|target| split_query(target).0);
-        sent == self.path.as_ref().map(|path| path.as_str().as_bytes())
+        let sent = || self.headers.first(":path").map(|target| split_query(target).0);
+        match &self.path {
+            Some(path) => path.is_sent() || sent() == Some(path.as_bytes()),
+            None => sent().is_none(),
+        }
+    }
+
+    /// Whether `:authority` came as [`Host::authority`] says it.
+    pub fn authority_as_sent(&self) -> bool {
+        self.host.is_sent() || self.headers.first(":authority") == Some(self.host.authority_bytes())
     }
 
     /// Every cookie of all `cookie` headers, in order.
     pub fn cookies(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers.all("cookie").flat_map(cookie::cookies)
+        self.cookies_in(|_| true)
+    }
+
+    /// The cookies of those headers in which one that is looked for may be: see [`cookie::may_name`].
+    pub fn cookies_in(&self, may_be: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let headers = self.headers.all("cookie").filter(move |header| may_be(header));
+        headers.flat_map(cookie::cookies)
     }
 
     pub fn is_grpc(&self) -> bool {
@@ -191,25 +209,26 @@ pub fn is_grpc(headers: &Headers) -> bool {
 /// The longest method of the IANA registry has 16 bytes; twice that leaves room for private ones.
 const MAX_METHOD_BYTES: usize = 32;
 
+/// Those of nearly every request, so that nobody has to look at their bytes or keep a copy.
+const KNOWN_METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+
 /// No method in use has lower case letters, and frameworks that raise them read `post` as `POST`, which
 /// a rule for POST would not have met.
-fn method(headers: &Headers) -> Result<&str, RequestFault> {
+fn method(headers: &Headers) -> Result<Cow<'static, str>, RequestFault> {
+    let raw = headers.only(":method").ok_or(RequestFault::Method)?;
+    if let Some(known) = KNOWN_METHODS.into_iter().find(|known| known.as_bytes() == raw) {
+        return Ok(Cow::Borrowed(known));
+    }
     let token = |b: &u8| is_token(char::from(*b)) && !b.is_ascii_lowercase();
-    headers
-        .only(":method")
+    Some(raw)
         .filter(|raw| !raw.is_empty() && raw.len() <= MAX_METHOD_BYTES && raw.iter().all(token))
         .and_then(|raw| std::str::from_utf8(raw).ok())
+        .map(|raw| Cow::Owned(raw.to_owned()))
         .ok_or(RequestFault::Method)
 }
 
-/// Escapes in it are nobody's business but the upstream's. Raw bytes have to be text: the proxy
-/// takes nothing else for a callout, so the service would be asked about another query.
-fn is_query(query: &[u8]) -> bool {
-    !query.iter().any(|b| matches!(b, 0..=0x20 | 0x7f | b'#')) && std::str::from_utf8(query).is_ok()
-}
-
 fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match target.iter().position(|b| *b == b'?') {
+    match scan::find(b'?', target) {
         Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
         None => (target, None),
     }
@@ -253,6 +272,8 @@ mod tests {
         assert_eq!(with(":method", "post"), Err(RequestFault::Method));
         assert_eq!(with(":method", "POSt"), Err(RequestFault::Method));
         assert_eq!(with(":method", "M-SEARCH"), Ok(()));
+        assert_eq!(with(":method", "GETS"), Ok(()));
+        assert_eq!(with(":method", "GEt"), Err(RequestFault::Method));
         assert_eq!(with(":authority", "a,b"), Err(RequestFault::Host));
         assert_eq!(with(":path", "*"), Err(RequestFault::Path(PathFault::NotAbsolute)));
         assert_eq!(with(":path", "/?a#b"), Err(RequestFault::Query));

@@ -34,7 +34,7 @@ const MOST: usize = 256;
 pub struct Authenticators<'a> {
     in_order: Vec<(&'a Entry, Checked<Arc<Authenticator>>)>,
     /// Into `in_order`.
-    by_name: PolicyMap<String, usize>,
+    by_name: PolicyMap<Box<[u8]>, usize>,
     /// None could be read: no name is unknown.
     faulted: Option<Faulted>,
     credentials: Credentials,
@@ -54,17 +54,17 @@ type Places = Vec<Place>;
 impl<'a> Authenticators<'a> {
     /// `verified_peers`: the operator's word that the listener validates client certificates.
     pub fn read(sink: &Sink, warnings: &Sink, node: Option<&'a Node>, union: &Union, verified_peers: bool) -> Self {
-        let mut by_name: PolicyMap<String, usize> = PolicyMap::default();
+        let mut by_name: PolicyMap<Box<[u8]>, usize> = PolicyMap::default();
         let mut in_order = Vec::new();
         let entries = node.map_or(Ok(&[][..]), |node| {
             sink.at_most(node, MOST, "the credentials of all are looked for in every request")?;
             sink.entries(node)
         });
         for entry in entries.unwrap_or_default() {
-            if !by_name.contains_key(entry.key.as_str()) {
+            if !by_name.contains_key(entry.key.as_bytes()) {
                 let slot = in_order.len();
                 let known = authenticator((sink, warnings), entry, union, verified_peers, slot);
-                by_name.insert(entry.key.clone(), slot);
+                by_name.insert(entry.key.as_bytes().into(), slot);
                 in_order.push((entry, known));
             }
         }
@@ -91,7 +91,7 @@ impl<'a> Authenticators<'a> {
         }
         let found = sink.distinct(node, |item| {
             let name = sink.text(item)?;
-            let found = self.by_name.get(name).and_then(|at| self.in_order.get(*at));
+            let found = self.by_name.get(name.as_bytes()).and_then(|at| self.in_order.get(*at));
             let (_, found) = found.ok_or_else(|| self.unknown(sink, item, name))?;
             Ok(ByName(found.clone()?))
         })?;
@@ -118,7 +118,8 @@ impl<'a> Authenticators<'a> {
 
     /// Of all, those with a fault too.
     pub fn names(&self) -> HashSet<&str> {
-        self.by_name.keys().map(String::as_str).collect()
+        let names = self.by_name.keys();
+        names.filter_map(|name| std::str::from_utf8(name).ok()).collect()
     }
 
     /// Those without a fault, in the order of the policy.

@@ -37,12 +37,12 @@ pub struct Union {
 struct Spelled {
     names: Vec<(HeaderName, Folded)>,
     /// By what the name folds to.
-    at: PolicyMap<String, usize>,
+    at: PolicyMap<Box<[u8]>, usize>,
 }
 
 impl Spelled {
     fn get(&self, folded: &Folded) -> Option<&HeaderName> {
-        let (name, _) = self.names.get(*self.at.get(key(folded))?)?;
+        let (name, _) = self.names.get(*self.at.get(folded.as_bytes())?)?;
         Some(name)
     }
 
@@ -50,15 +50,10 @@ impl Spelled {
     fn insert(&mut self, name: HeaderName) {
         let folded = names::fold(&name);
         let new = self.names.len();
-        if *self.at.entry(key(&folded).to_owned()).or_insert(new) == new {
+        if *self.at.entry(folded.as_bytes().into()).or_insert(new) == new {
             self.names.push((name, folded));
         }
     }
-}
-
-/// A folded name is ASCII.
-fn key(folded: &Folded) -> &str {
-    std::str::from_utf8(folded.as_bytes()).unwrap_or_default()
 }
 
 /// `identity` of the whole policy.

@@ -22,7 +22,7 @@ thread_local! {
 #[derive(Default)]
 struct Ids {
     /// Into `ids`; one kind of map with those of a policy, whose words the names are made of.
-    at: PolicyMap<String, usize>,
+    at: PolicyMap<Box<[u8]>, usize>,
     /// None where the proxy refused.
     ids: Vec<Option<u32>>,
 }
@@ -30,10 +30,10 @@ struct Ids {
 fn id(kind: Kind, name: &str) -> Option<u32> {
     let find = |ids: &RefCell<Ids>| {
         let Ids { at, ids } = &mut *ids.borrow_mut();
-        let known = at.get(name).and_then(|at| ids.get(*at));
+        let known = at.get(name.as_bytes()).and_then(|at| ids.get(*at));
         known.copied().unwrap_or_else(|| {
             let id = ffi::define_metric(kind as u32, name).ok();
-            at.insert(name.to_owned(), ids.len());
+            at.insert(name.as_bytes().into(), ids.len());
             ids.push(id);
             id
         })

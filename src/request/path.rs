@@ -1,17 +1,20 @@
 //! One normal form of a path. What rules match, what the auth service is asked about and what the
 //! upstream serves is this form; whatever two servers might read differently is refused.
 
-use super::PathLeniency;
+use super::text::Text;
+use super::{PathLeniency, scan};
+use crate::header::Headers;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// A path without its query: percent-encoded unreserved characters decoded, raw non-ASCII UTF-8
 /// encoded, hex digits in upper case. Begins with `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
-    text: String,
+    text: Text,
     /// What rules match, where that is another text: see [`comparable`].
-    matched: Option<String>,
+    matched: Option<Box<[u8]>>,
     /// Spellings met that a rule has to allow by `paths_raw`.
     pub oddities: PathLeniency,
 }
@@ -90,18 +93,30 @@ impl fmt::Display for PathFault {
 impl Path {
     /// `raw` is the path of `:path`, its query cut off.
     pub fn parse(raw: &[u8]) -> Result<Self, PathFault> {
+        Self::read(raw, None)
+    }
+
+    /// [`Self::parse`] for a path that stands in `headers`.
+    pub(super) fn of(headers: &Arc<Headers>, raw: &[u8]) -> Result<Self, PathFault> {
+        Self::read(raw, Some(headers))
+    }
+
+    fn read(raw: &[u8], headers: Option<&Arc<Headers>>) -> Result<Self, PathFault> {
         if raw.first() != Some(&b'/') {
             return Err(PathFault::NotAbsolute);
         }
-        if is_plain(raw) {
-            let text = String::from_utf8(raw.to_vec()).map_err(|_| PathFault::NotUtf8)?;
-            let oddities = PathLeniency::default();
+        if scan::path_len(raw) == raw.len() {
             return Ok(Self {
-                text,
+                text: Text::as_it_came(raw, headers),
                 matched: None,
-                oddities,
+                oddities: PathLeniency::default(),
             });
         }
+        Self::in_any_form(raw)
+    }
+
+    /// What [`Self::parse`] says, at the cost of a look at every part of it.
+    fn in_any_form(raw: &[u8]) -> Result<Self, PathFault> {
         let (text, oddities) = normalise(raw)?;
         Self::checked(text, oddities)
     }
@@ -124,23 +139,33 @@ impl Path {
         }
         let matched = match comparable(&text) {
             Cow::Borrowed(_) => None,
-            Cow::Owned(matched) => Some(matched),
+            Cow::Owned(matched) => Some(matched.into_bytes().into()),
         };
         Ok(Self {
-            text,
+            text: Text::made(text.into_bytes()),
             matched,
             oddities,
         })
     }
 
     pub fn as_str(&self) -> &str {
-        &self.text
+        // The one form is ASCII.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// False where it may have come in another form.
+    pub(super) fn is_sent(&self) -> bool {
+        self.text.is_sent()
     }
 
     /// As rules match them. `/a/b` has two, `/a/` has `a` and an empty one, `/` one empty one.
     pub fn segments(&self) -> Segments<'_> {
         Segments {
-            rest: self.matched.as_deref().unwrap_or(&self.text).get(1..),
+            rest: self.matched.as_deref().unwrap_or(self.as_bytes()).get(1..),
         }
     }
 
@@ -156,39 +181,24 @@ impl Path {
     }
 }
 
-/// What stands between slashes; `str::split` would do it with more code than a path has bytes.
+/// What stands between slashes.
 #[derive(Clone, Debug)]
 pub struct Segments<'p> {
-    rest: Option<&'p str>,
+    rest: Option<&'p [u8]>,
 }
 
 impl<'p> Iterator for Segments<'p> {
-    type Item = &'p str;
+    type Item = &'p [u8];
 
-    fn next(&mut self) -> Option<&'p str> {
+    fn next(&mut self) -> Option<&'p [u8]> {
         let rest = self.rest?;
-        let Some(slash) = rest.bytes().position(|b| b == b'/') else {
+        let Some(slash) = scan::find(b'/', rest) else {
             self.rest = None;
             return Some(rest);
         };
         self.rest = rest.get(slash + 1..);
         rest.get(..slash)
     }
-}
-
-/// Nearly every path: nothing to decode, nothing to encode, nothing to refuse byte by byte, no segment
-/// that is empty or begins with a dot.
-fn is_plain(raw: &[u8]) -> bool {
-    let mut before = 0;
-    raw.iter().all(|b| {
-        let at_start = std::mem::replace(&mut before, *b) == b'/';
-        match b {
-            b'%' | b'\\' | b';' | b'#' => false,
-            _ if is_never_raw(*b) => false,
-            b'/' | b'.' => !at_start,
-            _ => matches!(b, 0x21..=0x7e),
-        }
-    })
 }
 
 /// The normal form of the text of one pattern segment or whole path, and what it holds.
@@ -293,6 +303,9 @@ pub fn percent_decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     #[track_caller]
     fn normal(raw: &str, expected: &str) {
@@ -375,5 +388,36 @@ mod tests {
             }),
             Err(PathFault::Semicolon)
         );
+    }
+
+    proptest! {
+        /// Pieces that are nearly all in the normal form, and bytes of any kind among them.
+        #[test]
+        fn a_path_taken_as_it_came_is_what_a_full_look_says(
+            pieces in vec(prop_oneof![
+                6 => "[a-z0-9_.~!$&'()*+,=:@-]{0,4}".prop_map(String::into_bytes),
+                4 => Just(b"/".to_vec()),
+                1 => select(vec![".", "..", "?", "%2e", "%2F", ";", "\\", "|", "#", " ", "\u{e9}"])
+                    .prop_map(|text| text.as_bytes().to_vec()),
+                1 => vec(any::<u8>(), 1),
+            ], 0..8),
+        ) {
+            let raw = [b"/".to_vec(), pieces.concat()].concat();
+            prop_assert_eq!(Path::parse(&raw), Path::in_any_form(&raw), "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn every_byte_is_read_as_a_full_look_reads_it() {
+        for byte in 0..=u8::MAX {
+            for raw in [
+                [b'/', byte, b'/', b'a'],
+                *b"/a//",
+                [b'/', b'a', byte, b'b'],
+                [b'/', b'a', b'/', byte],
+            ] {
+                assert_eq!(Path::parse(&raw), Path::in_any_form(&raw), "{}", raw.escape_ascii());
+            }
+        }
     }
 }
