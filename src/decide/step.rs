@@ -12,6 +12,7 @@ use crate::policy::{Policy, Rule};
 use crate::request::{self, Connection};
 use crate::upstream::Carried;
 use std::borrow::Cow;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +98,7 @@ pub struct OfVariants {
 }
 
 impl OfVariants {
-    fn boxed(self) -> Option<Box<Self>> {
+    fn taken(&mut self) -> Option<Box<Self>> {
         // Taken apart, so that a new part cannot be forgotten here.
         let Self {
             set,
@@ -105,9 +106,9 @@ impl OfVariants {
             cookies,
             private,
             by_route,
-        } = &self;
-        let nothing = set.is_empty() && vary.is_empty() && cookies.is_empty() && !private && by_route.is_empty();
-        (!nothing).then(|| self.into())
+        } = &*self;
+        let nothing = set.is_empty() && vary.is_empty() && cookies.is_empty() && !*private && by_route.is_empty();
+        (!nothing).then(|| take(self).into())
     }
 }
 
@@ -275,7 +276,7 @@ impl Refuse {
 
 impl Way {
     pub(super) fn forward(
-        mut self,
+        &mut self,
         permit: Permit,
         outcome: Outcome,
         caller: Option<Caller>,
@@ -285,14 +286,15 @@ impl Way {
         let (edits, to_client, exposures, variants) = match record.enforced {
             true => {
                 let exposures = self.expose(around);
-                (self.edits, self.to_client, exposures, self.of_variants.boxed())
+                let variants = self.of_variants.taken();
+                (take(&mut self.edits), take(&mut self.to_client), exposures, variants)
             }
             false => Default::default(),
         };
-        record.variants = self.assigned;
+        record.variants = take(&mut self.assigned);
         let on_response = OnResponse {
             to_client,
-            forget: self.forgotten,
+            forget: take(&mut self.forgotten),
             told: None,
             variants,
         };
@@ -306,7 +308,7 @@ impl Way {
         }))
     }
 
-    pub(super) fn refuse(self, denial: Denial, caller: Option<Caller>, connection: &dyn Connection) -> Step {
+    pub(super) fn refuse(&mut self, denial: Denial, caller: Option<Caller>, connection: &dyn Connection) -> Step {
         let row = denial.row();
         let mut record = self.record(row.outcome, row.cause.clone(), caller.as_ref(), connection);
         match &denial {
@@ -333,7 +335,7 @@ impl Way {
 
     /// The filter answers an operator's request itself, unless it only observes.
     pub(super) fn answer(
-        self,
+        &mut self,
         reply: Reply,
         outcome: Outcome,
         caller: Option<Caller>,
@@ -360,7 +362,7 @@ impl Way {
     }
 
     fn record(
-        &self,
+        &mut self,
         outcome: Outcome,
         cause: Cow<'static, str>,
         caller: Option<&Caller>,
@@ -384,13 +386,13 @@ impl Way {
             authenticator: principal
                 .map(|principal| principal.authenticator.clone())
                 .or_else(|| credential.authenticator.clone()),
-            credential_id: credential.id.clone(),
+            credential_id: self.credential.id.clone(),
             failure,
             unsigned: false,
             used: Used::Nothing,
             is_told: principal.is_some_and(|principal| self.tells(principal, connection)),
             shadows: shadow::outcomes(self, caller, connection),
-            overflowed: self.overflowed.clone(),
+            overflowed: take(&mut self.overflowed),
             carried: Carried::AsSaid,
             variants: Vec::new(),
             enforced: authz::observing(&self.policy).is_none(),
