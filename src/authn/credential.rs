@@ -39,6 +39,25 @@ pub fn present(places: &[Place], request: &Request) -> Result<bool, Ambiguous> {
 /// Envoy joins repeated `authorization` headers by a comma before a filter sees them. So a comma is
 /// fine only inside a scheme's parameters: `name=value` each (RFC 9110 section 11.4).
 pub(super) fn is_one_credential(value: &[u8]) -> bool {
+    is_plain(value) || is_one_of_many_forms(value)
+}
+
+/// ASCII without a comma, as nearly every credential is: eight bytes at a time, since a token has hundreds.
+fn is_plain(value: &[u8]) -> bool {
+    const COMMAS: u64 = u64::from_ne_bytes([b','; 8]);
+    const LOW_BITS: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (words, rest) = value.as_chunks::<8>();
+    let odd = words.iter().fold(0, |odd, word| {
+        let word = u64::from_ne_bytes(*word);
+        // A high bit is left of it exactly where a byte is zero, which a comma became.
+        let commas = word ^ COMMAS;
+        odd | word | (commas.wrapping_sub(LOW_BITS) & !commas)
+    });
+    odd & HIGH_BITS == 0 && rest.iter().all(|b| b.is_ascii() && *b != b',')
+}
+
+fn is_one_of_many_forms(value: &[u8]) -> bool {
     // The service would be asked about another text: calls carry UTF-8 only.
     if std::str::from_utf8(value).is_err() {
         return false;
@@ -245,6 +264,8 @@ pub fn cookies(places: &[Place], request: &Request) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::header::HeaderName;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     #[test]
     fn a_comma_only_inside_parameters() {
@@ -274,6 +295,14 @@ mod tests {
             "DPoP a,b",
         ] {
             assert!(!is_one_credential(two.as_bytes()), "{two}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_one(value in vec(prop_oneof![20 => 0x20..0x7fu8, 1 => any::<u8>(), 1 => Just(b',')], 0..40)) {
+            prop_assert_eq!(is_plain(&value), value.iter().all(|b| b.is_ascii() && *b != b','));
+            prop_assert_eq!(is_one_credential(&value), is_one_of_many_forms(&value));
         }
     }
 
