@@ -12,7 +12,9 @@ use crate::policy::{Policy, Rule};
 use crate::request::{self, Connection};
 use crate::upstream::Carried;
 use std::borrow::Cow;
+use std::fmt;
 use std::mem::take;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -203,7 +205,7 @@ pub struct Record {
     /// A word of a closed list; empty where there is nothing to say.
     pub cause: Cow<'static, str>,
     /// Of a known caller.
-    pub subject: Option<String>,
+    pub subject: Option<Subject>,
     /// Which one was asked, also where it refused or could not be asked.
     pub authenticator: Option<Arc<str>>,
     /// The name of the credential by which the caller is known, or which was refused: of an API key its `id`.
@@ -224,6 +226,30 @@ pub struct Record {
     pub variants: Vec<Assigned>,
     /// False under `mode: observe`: this is what would have been done.
     pub enforced: bool,
+}
+
+/// The text by which a caller is known, held where the caller is: most records are read by nobody.
+#[derive(Clone)]
+pub struct Subject(Arc<Principal>);
+
+impl Deref for Subject {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0.subject
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
 }
 
 impl Record {
@@ -382,7 +408,10 @@ impl Way {
                 (None, Some(fault)) if cause.is_empty() => fault.word().into(),
                 _ => cause,
             },
-            subject: principal.map(|principal| principal.subject.clone()),
+            subject: match caller {
+                Some(Caller::Known(principal)) => Some(Subject(principal.clone())),
+                Some(Caller::Nobody(_)) | None => None,
+            },
             authenticator: principal
                 .map(|principal| principal.authenticator.clone())
                 .or_else(|| credential.authenticator.clone()),
