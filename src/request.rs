@@ -4,10 +4,12 @@ pub mod cookie;
 pub mod host;
 pub mod path;
 pub mod query;
+mod scan;
 
 use crate::header::{Headers, is_token};
 use host::Host;
 use path::{Path, PathFault};
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -37,7 +39,7 @@ pub struct Request {
     pub host: Host,
     /// None for CONNECT, which names no path.
     pub path: Option<Path>,
-    method: String,
+    method: Cow<'static, str>,
     query: Option<Vec<u8>>,
 }
 
@@ -80,7 +82,7 @@ impl std::fmt::Display for RequestFault {
 
 impl Request {
     pub fn parse(headers: Arc<Headers>) -> Result<Self, RequestFault> {
-        let method = method(&headers)?.to_owned();
+        let method = method(&headers)?;
         let host = headers
             .only(":authority")
             // A `host` beside `:authority` would be a second opinion for the upstream.
@@ -92,7 +94,7 @@ impl Request {
             None => return Err(RequestFault::Path(PathFault::NotAbsolute)),
             Some(target) => {
                 let (path, query) = split_query(target);
-                if query.is_some_and(|query| !is_query(query)) {
+                if query.is_some_and(|query| !scan::is_query(query)) {
                     return Err(RequestFault::Query);
                 }
                 let path = Path::parse(path).map_err(RequestFault::Path)?;
@@ -191,25 +193,26 @@ pub fn is_grpc(headers: &Headers) -> bool {
 /// The longest method of the IANA registry has 16 bytes; twice that leaves room for private ones.
 const MAX_METHOD_BYTES: usize = 32;
 
+/// Those of nearly every request, so that nobody has to look at their bytes or keep a copy.
+const KNOWN_METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+
 /// No method in use has lower case letters, and frameworks that raise them read `post` as `POST`, which
 /// a rule for POST would not have met.
-fn method(headers: &Headers) -> Result<&str, RequestFault> {
+fn method(headers: &Headers) -> Result<Cow<'static, str>, RequestFault> {
+    let raw = headers.only(":method").ok_or(RequestFault::Method)?;
+    if let Some(known) = KNOWN_METHODS.into_iter().find(|known| known.as_bytes() == raw) {
+        return Ok(Cow::Borrowed(known));
+    }
     let token = |b: &u8| is_token(char::from(*b)) && !b.is_ascii_lowercase();
-    headers
-        .only(":method")
+    Some(raw)
         .filter(|raw| !raw.is_empty() && raw.len() <= MAX_METHOD_BYTES && raw.iter().all(token))
         .and_then(|raw| std::str::from_utf8(raw).ok())
+        .map(|raw| Cow::Owned(raw.to_owned()))
         .ok_or(RequestFault::Method)
 }
 
-/// Escapes in it are nobody's business but the upstream's. Raw bytes have to be text: the proxy
-/// takes nothing else for a callout, so the service would be asked about another query.
-fn is_query(query: &[u8]) -> bool {
-    !query.iter().any(|b| matches!(b, 0..=0x20 | 0x7f | b'#')) && std::str::from_utf8(query).is_ok()
-}
-
 fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match target.iter().position(|b| *b == b'?') {
+    match scan::find(b'?', target) {
         Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
         None => (target, None),
     }
@@ -253,6 +256,8 @@ mod tests {
         assert_eq!(with(":method", "post"), Err(RequestFault::Method));
         assert_eq!(with(":method", "POSt"), Err(RequestFault::Method));
         assert_eq!(with(":method", "M-SEARCH"), Ok(()));
+        assert_eq!(with(":method", "GETS"), Ok(()));
+        assert_eq!(with(":method", "GEt"), Err(RequestFault::Method));
         assert_eq!(with(":authority", "a,b"), Err(RequestFault::Host));
         assert_eq!(with(":path", "*"), Err(RequestFault::Path(PathFault::NotAbsolute)));
         assert_eq!(with(":path", "/?a#b"), Err(RequestFault::Query));

@@ -136,7 +136,11 @@ impl Match {
             client_ip,
             not,
         } = self;
-        (methods.is_empty() || methods.iter().any(|method| method == request.intended_method()))
+        let intended = |methods: &[String]| {
+            let asked = request.intended_method();
+            methods.iter().any(|method| method == asked)
+        };
+        (methods.is_empty() || intended(methods))
             && headers
                 .iter()
                 .all(|(name, value)| value.holds(request.headers.all(name.as_str())))

@@ -1,5 +1,7 @@
 //! Cookies of a request (RFC 6265 section 5.4), read from all its `cookie` headers.
 
+use super::scan;
+
 /// Name and value of each pair, in order; a part without `=` is no cookie and is passed over.
 pub fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     parts(header).filter_map(split)
@@ -27,12 +29,15 @@ pub fn names(header: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Whether nothing stands in it that [`without`] would keep.
 pub fn is_empty(header: &[u8]) -> bool {
-    parts(header).all(<[u8]>::is_empty)
+    header.iter().all(|b| *b == b';' || b.is_ascii_whitespace())
 }
 
 /// A part that is no cookie to us may be one to the upstream: its whole text is its name.
 fn name(part: &[u8]) -> &[u8] {
-    split(part).map_or(part, |(name, _)| name)
+    match scan::find(b'=', part).and_then(|at| part.get(..at)) {
+        Some(name) => name.trim_ascii(),
+        None => part,
+    }
 }
 
 fn parts(header: &[u8]) -> Parts<'_> {
@@ -50,7 +55,7 @@ impl<'h> Iterator for Parts<'h> {
     #[inline(never)]
     fn next(&mut self) -> Option<&'h [u8]> {
         let rest = self.rest?;
-        let end = rest.iter().position(|b| *b == b';').unwrap_or(rest.len());
+        let end = scan::find(b';', rest).unwrap_or(rest.len());
         self.rest = rest.get(end + 1..);
         rest.get(..end).map(<[u8]>::trim_ascii)
     }
@@ -58,7 +63,7 @@ impl<'h> Iterator for Parts<'h> {
 
 #[inline(never)]
 fn split(part: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = part.iter().position(|b| *b == b'=')?;
+    let at = scan::find(b'=', part)?;
     let (name, value) = part.split_at_checked(at)?;
     Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
 }
@@ -66,11 +71,27 @@ fn split(part: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn pairs_in_order() {
         let all: Vec<_> = cookies(b"a=1; b = 2 ;;c; d==x; a=3").collect();
         assert_eq!(all, [(&b"a"[..], &b"1"[..]), (b"b", b"2"), (b"d", b"=x"), (b"a", b"3")]);
+    }
+
+    proptest! {
+        #[test]
+        fn names_and_emptiness_are_those_of_the_parts(header in "[a=; \t\n\u{e9}]{0,12}|[a-c=; ]{0,40}") {
+            let header = header.as_bytes();
+            let trimmed: Vec<&[u8]> = header.split(|b| *b == b';').map(<[u8]>::trim_ascii).collect();
+            let name = |part: &'_ [u8]| match part.iter().position(|b| *b == b'=') {
+                Some(at) => part[..at].trim_ascii().to_vec(),
+                None => part.to_vec(),
+            };
+            prop_assert!(names(header).eq(trimmed.iter().map(|part| name(part))));
+            prop_assert!(cookies(header).map(|(n, _)| n).eq(trimmed.iter().filter(|p| p.contains(&b'=')).map(|p| name(p))));
+            prop_assert_eq!(is_empty(header), trimmed.iter().all(|part| part.is_empty()));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The host a caller names.
 
+use super::scan;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// One DNS name or IP address: lower case, no trailing dot; and the port, if one was named.
@@ -14,6 +15,15 @@ pub struct Host {
 impl Host {
     /// None where the bytes are not exactly one DNS name or IP address with at most one port.
     pub fn parse(raw: &[u8]) -> Option<Self> {
+        let Some(name_len) = name_in_one_form(raw) else {
+            return Self::in_any_form(raw);
+        };
+        let authority = std::str::from_utf8(raw).ok()?.to_owned();
+        Some(Self { authority, name_len })
+    }
+
+    /// What [`Self::parse`] says, at the cost of a look at every part of it.
+    fn in_any_form(raw: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(raw).ok()?;
         let (name, port) = split_port(text)?;
         let name = match name.strip_prefix('[') {
@@ -45,6 +55,16 @@ impl Host {
     }
 }
 
+/// Bytes of the name, where the authority goes on as it came.
+fn name_in_one_form(raw: &[u8]) -> Option<usize> {
+    let name_len = scan::host_len(raw)?;
+    match raw.get(name_len..)? {
+        [] => Some(name_len),
+        [b':', port @ ..] => is_port(port).then_some(name_len),
+        _ => None,
+    }
+}
+
 fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
     let bytes = text.as_bytes();
     let after_name = bytes.iter().position(|b| *b == b']').unwrap_or_default();
@@ -53,10 +73,15 @@ fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
     };
     let colon = colon + after_name;
     let (name, port) = (text.get(..colon)?, text.get(colon + 1..)?);
-    // `parse` takes `+80` and `080`; neither is a port to everybody.
-    let one_form = port.bytes().all(|b| b.is_ascii_digit()) && (port == "0" || !port.starts_with('0'));
-    let _: u16 = port.parse().ok()?;
-    one_form.then_some((name, Some(port)))
+    is_port(port.as_bytes()).then_some((name, Some(port)))
+}
+
+/// `+80` and `080`, which some read, are no port to everybody.
+fn is_port(port: &[u8]) -> bool {
+    matches!(port, [b'0'] | [b'1'..=b'9', ..])
+        && port.len() <= 5
+        && port.iter().all(u8::is_ascii_digit)
+        && port.iter().fold(0, |number, b| number * 10 + u32::from(b & 0xf)) <= u32::from(u16::MAX)
 }
 
 /// RFC 1035 lengths; letters, digits, hyphen and, as resolvers and clusters use it, underscore.
@@ -84,6 +109,10 @@ pub(crate) fn is_dns_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     #[track_caller]
     fn host(raw: &str, name: &str, authority: &str) {
@@ -141,5 +170,71 @@ mod tests {
         assert_eq!(Host::parse(b"a\0.com"), None);
         let long = format!("{}.com", "a".repeat(64));
         assert_eq!(Host::parse(long.as_bytes()), None);
+    }
+
+    proptest! {
+        /// Pieces that are nearly all in the normal form, and bytes of any kind among them.
+        #[test]
+        fn a_host_taken_as_it_came_is_what_a_full_look_says(
+            pieces in vec(prop_oneof![
+                12 => "[a-z0-9_]{1,4}",
+                6 => Just(".".to_owned()),
+                4 => Just("-".to_owned()),
+                1 => select(vec![":", "A", "10", "[", "::1", "]", "\u{e9}", ","]).prop_map(str::to_owned),
+                1 => Just("a".repeat(62)),
+                1 => any::<char>().prop_map(String::from),
+            ], 0..6),
+            port in option::of(prop_oneof!["[0-9]{0,6}", "[+0]?[0-9]{1,5}", "6553[0-9]", "[0-9]{1,3}[^0-9]"]),
+            cut: u8,
+        ) {
+            let mut raw = pieces.concat().into_bytes();
+            // Now and then no text at all.
+            if cut == 0 {
+                raw.push(0xff);
+            }
+            if let Some(port) = port {
+                raw.push(b':');
+                raw.extend(port.bytes());
+            }
+            prop_assert_eq!(Host::parse(&raw), Host::in_any_form(&raw), "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn every_byte_is_read_as_a_full_look_reads_it() {
+        for byte in 0..=u8::MAX {
+            for raw in [
+                &[byte][..],
+                &[byte, b'a'],
+                &[b'a', byte],
+                &[b'a', byte, b'a'],
+                &[b'a', b'.', byte, b'a'],
+                &[b'a', b'-', byte, b'a'],
+            ] {
+                assert_eq!(Host::parse(raw), Host::in_any_form(raw), "{}", raw.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn a_port_is_a_number_in_one_form() {
+        for port in 0..=70_000u32 {
+            assert_eq!(is_port(port.to_string().as_bytes()), port <= 65_535, "{port}");
+        }
+        for no_port in [
+            "",
+            "00",
+            "01",
+            "+1",
+            "-1",
+            "1a",
+            "a",
+            " 1",
+            "100000",
+            "4294967297",
+            "18446744073709551617",
+        ] {
+            assert!(!is_port(no_port.as_bytes()), "{no_port}");
+        }
     }
 }

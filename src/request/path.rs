@@ -1,7 +1,7 @@
 //! One normal form of a path. What rules match, what the auth service is asked about and what the
 //! upstream serves is this form; whatever two servers might read differently is refused.
 
-use super::PathLeniency;
+use super::{PathLeniency, scan};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -93,15 +93,19 @@ impl Path {
         if raw.first() != Some(&b'/') {
             return Err(PathFault::NotAbsolute);
         }
-        if is_plain(raw) {
-            let text = String::from_utf8(raw.to_vec()).map_err(|_| PathFault::NotUtf8)?;
-            let oddities = PathLeniency::default();
+        if scan::path_len(raw) == raw.len() {
+            let text = std::str::from_utf8(raw).map_err(|_| PathFault::NotUtf8)?;
             return Ok(Self {
-                text,
+                text: text.to_owned(),
                 matched: None,
-                oddities,
+                oddities: PathLeniency::default(),
             });
         }
+        Self::in_any_form(raw)
+    }
+
+    /// What [`Self::parse`] says, at the cost of a look at every part of it.
+    fn in_any_form(raw: &[u8]) -> Result<Self, PathFault> {
         let (text, oddities) = normalise(raw)?;
         Self::checked(text, oddities)
     }
@@ -174,21 +178,6 @@ impl<'p> Iterator for Segments<'p> {
         self.rest = rest.get(slash + 1..);
         rest.get(..slash)
     }
-}
-
-/// Nearly every path: nothing to decode, nothing to encode, nothing to refuse byte by byte, no segment
-/// that is empty or begins with a dot.
-fn is_plain(raw: &[u8]) -> bool {
-    let mut before = 0;
-    raw.iter().all(|b| {
-        let at_start = std::mem::replace(&mut before, *b) == b'/';
-        match b {
-            b'%' | b'\\' | b';' | b'#' => false,
-            _ if is_never_raw(*b) => false,
-            b'/' | b'.' => !at_start,
-            _ => matches!(b, 0x21..=0x7e),
-        }
-    })
 }
 
 /// The normal form of the text of one pattern segment or whole path, and what it holds.
@@ -293,6 +282,9 @@ pub fn percent_decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     #[track_caller]
     fn normal(raw: &str, expected: &str) {
@@ -375,5 +367,36 @@ mod tests {
             }),
             Err(PathFault::Semicolon)
         );
+    }
+
+    proptest! {
+        /// Pieces that are nearly all in the normal form, and bytes of any kind among them.
+        #[test]
+        fn a_path_taken_as_it_came_is_what_a_full_look_says(
+            pieces in vec(prop_oneof![
+                6 => "[a-z0-9_.~!$&'()*+,=:@-]{0,4}".prop_map(String::into_bytes),
+                4 => Just(b"/".to_vec()),
+                1 => select(vec![".", "..", "?", "%2e", "%2F", ";", "\\", "|", "#", " ", "\u{e9}"])
+                    .prop_map(|text| text.as_bytes().to_vec()),
+                1 => vec(any::<u8>(), 1),
+            ], 0..8),
+        ) {
+            let raw = [b"/".to_vec(), pieces.concat()].concat();
+            prop_assert_eq!(Path::parse(&raw), Path::in_any_form(&raw), "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn every_byte_is_read_as_a_full_look_reads_it() {
+        for byte in 0..=u8::MAX {
+            for raw in [
+                [b'/', byte, b'/', b'a'],
+                *b"/a//",
+                [b'/', b'a', byte, b'b'],
+                [b'/', b'a', b'/', byte],
+            ] {
+                assert_eq!(Path::parse(&raw), Path::in_any_form(&raw), "{}", raw.escape_ascii());
+            }
+        }
     }
 }

@@ -46,11 +46,11 @@ impl RuleIndex {
 
     /// Positions of the rules whose host and path fit, ascending, each once.
     pub fn candidates(&self, request: &Request) -> Candidates<'_> {
-        let mut lists = Vec::with_capacity(8);
+        let mut candidates = Candidates::default();
         for trie in self.tries(request.host.name()) {
-            trie.collect(request.path.as_ref(), &mut lists);
+            trie.collect(request.path.as_ref(), &mut candidates);
         }
-        Candidates { lists }
+        candidates
     }
 
     /// The tries of this name, of every parent of it, and of `*`.
@@ -74,17 +74,32 @@ impl RuleIndex {
 }
 
 /// Several ascending lists, read as one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Candidates<'i> {
-    lists: Vec<&'i [usize]>,
+    /// Few requests meet more: these cost no allocation.
+    few: [&'i [usize]; 4],
+    more: Vec<&'i [usize]>,
+}
+
+impl<'i> Candidates<'i> {
+    fn add(&mut self, list: &'i [usize]) {
+        if list.is_empty() {
+            return;
+        }
+        match self.few.iter_mut().find(|place| place.is_empty()) {
+            Some(place) => *place = list,
+            None => self.more.push(list),
+        }
+    }
 }
 
 impl Iterator for Candidates<'_> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        let next = self.lists.iter().filter_map(|list| list.first().copied()).min()?;
-        for list in &mut self.lists {
+        let lists = self.few.iter().chain(&self.more);
+        let next = lists.filter_map(|list| list.first().copied()).min()?;
+        for list in self.few.iter_mut().chain(&mut self.more) {
             // A rule may stand in several lists: all of them step over it.
             if list.first() == Some(&next) {
                 *list = list.get(1..).unwrap_or_default();
@@ -160,34 +175,30 @@ impl Trie {
     }
 
     /// A request without a path meets only rules that ask for none.
-    fn collect<'i>(&'i self, path: Option<&Path>, lists: &mut Vec<&'i [usize]>) {
+    fn collect<'i>(&'i self, path: Option<&Path>, candidates: &mut Candidates<'i>) {
         match path {
-            Some(path) => self.walk(0, path.segments(), lists),
-            None => lists.extend(self.node(0).map(|root| root.tails.as_slice())),
+            Some(path) => self.walk(0, path.segments(), candidates),
+            None => candidates.add(self.node(0).map_or(&[], |root| &root.tails)),
         }
     }
 
     /// Visits each node at most once for a path, however long the path is.
-    fn walk<'i>(&'i self, at: usize, mut rest: Segments<'_>, lists: &mut Vec<&'i [usize]>) {
+    fn walk<'i>(&'i self, at: usize, mut rest: Segments<'_>, candidates: &mut Candidates<'i>) {
         let Some(node) = self.node(at) else { return };
-        if !node.tails.is_empty() {
-            lists.push(&node.tails);
-        }
+        candidates.add(&node.tails);
         let Some(segment) = rest.next() else {
-            if !node.ends.is_empty() {
-                lists.push(&node.ends);
-            }
+            candidates.add(&node.ends);
             return;
         };
         if let Some(child) = node.literal.get(segment) {
-            self.walk(*child, rest.clone(), lists);
+            self.walk(*child, rest.clone(), candidates);
         }
         if let (Some(child), false) = (node.one, segment.is_empty()) {
-            self.walk(child, rest.clone(), lists);
+            self.walk(child, rest.clone(), candidates);
         }
         for (glob, child) in &node.globs {
             if glob.matches(segment) {
-                self.walk(*child, rest.clone(), lists);
+                self.walk(*child, rest.clone(), candidates);
             }
         }
     }

@@ -1,0 +1,138 @@
+//! One look at each byte, for what nearly every request is: in its normal form already. Whatever is
+//! not is left to the code that knows the form; tests hold both to one answer.
+
+/// In a path: may not stand right behind a slash.
+const NOT_FIRST: u8 = 1;
+/// In a path: to be encoded, decoded, refused, or the end of it.
+const ODD: u8 = 2;
+/// In a path: begins a segment. Two bits above [`NOT_FIRST`], which the next byte then may not be.
+const SLASH: u8 = 4;
+/// The same three in a host, where a label is begun and ended by a letter, a digit or `_`.
+const HOST: u32 = 4;
+/// In a query: what it may not hold.
+const NOT_IN_QUERY: u8 = 8;
+const NOT_ASCII: u8 = 0x80;
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        #[expect(clippy::indexing_slicing, reason = "below its length, and checked by the compiler")]
+        {
+            classes[byte] = class(byte as u8);
+        }
+        byte += 1;
+    }
+    classes
+};
+
+const fn class(byte: u8) -> u8 {
+    let in_path = match byte {
+        b'/' => NOT_FIRST | SLASH,
+        b'.' => NOT_FIRST,
+        b'?' | b'%' | b'\\' | b';' | b'#' => ODD,
+        b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' => ODD,
+        0x21..=0x7e => 0,
+        _ => ODD,
+    };
+    let in_host = match byte {
+        b'a'..=b'z' | b'0'..=b'9' | b'_' => 0,
+        b'.' | b'-' => NOT_FIRST | SLASH,
+        _ => ODD,
+    };
+    let in_query = match byte {
+        0..=0x20 | 0x7f | b'#' => NOT_IN_QUERY,
+        0x80.. => NOT_ASCII,
+        _ => 0,
+    };
+    in_path | in_host << HOST | in_query
+}
+
+fn class_of(byte: u8) -> u8 {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(u8::MAX)
+}
+
+/// How much of `target` is a path in its normal form in which no segment but the last is empty and none
+/// begins with a dot. It begins with a slash.
+pub(super) fn path_len(target: &[u8]) -> usize {
+    let mut unfit = ODD;
+    let end = target.iter().position(|byte| {
+        let class = class_of(*byte);
+        let ends = class & unfit != 0;
+        unfit = ODD | class >> 2 & NOT_FIRST;
+        ends
+    });
+    end.unwrap_or(target.len())
+}
+
+/// How much of `authority` is a DNS name in lower case. None where only a second look can tell.
+pub(super) fn host_len(authority: &[u8]) -> Option<usize> {
+    let mut unfit = (ODD | NOT_FIRST) << HOST;
+    let end = authority.iter().position(|byte| {
+        let class = class_of(*byte);
+        let ends = class & unfit != 0;
+        unfit = ODD << HOST | class >> 2 & NOT_FIRST << HOST;
+        ends
+    });
+    let end = end.unwrap_or(authority.len());
+    // So short that no label is too long; and behind a digit the last one may be an address.
+    let last = authority.get(..end).filter(|name| name.len() < 64)?.last()?;
+    matches!(last, b'a'..=b'z' | b'_').then_some(end)
+}
+
+/// Escapes in it are nobody's business but the upstream's. Raw bytes have to be text: the proxy
+/// takes nothing else for a callout, so the service would be asked about another query.
+pub(super) fn is_query(query: &[u8]) -> bool {
+    let all = query.iter().fold(0, |all, byte| all | class_of(*byte));
+    all & NOT_IN_QUERY == 0 && (all & NOT_ASCII == 0 || std::str::from_utf8(query).is_ok())
+}
+
+/// Where `byte` stands first, eight bytes at a look.
+pub(super) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ (ONES * u64::from(byte));
+        // The high bit of the lowest byte that is zero, and of none below it.
+        let equal = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
+        if equal != 0 {
+            return Some(at * 8 + equal.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|other| *other == byte)?;
+    Some(words.len() * 8 + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_byte_is_found_where_it_stands_first(bytes: Vec<u8>, byte: u8, near in 0..3u8) {
+            let bytes: Vec<u8> = match near {
+                0 => bytes,
+                // Few other bytes, and those that differ from it in the lowest or highest bit alone.
+                _ => bytes.iter().map(|b| byte ^ [1, 0x80, 0xff, 2, 3, 1, 0x80, 0][usize::from(b % 8)]).collect(),
+            };
+            prop_assert_eq!(find(byte, &bytes), bytes.iter().position(|other| *other == byte));
+        }
+
+        #[test]
+        fn a_query_is_text_without_controls(bytes: Vec<u8>, text: String) {
+            for query in [&bytes[..], text.as_bytes()] {
+                let held = query.iter().any(|b| matches!(b, 0..=0x20 | 0x7f | b'#'));
+                prop_assert_eq!(is_query(query), !held && std::str::from_utf8(query).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn no_byte_is_passed_over_in_a_query() {
+        for byte in 0..=u8::MAX {
+            let taken = !matches!(byte, 0..=0x20 | 0x7f | b'#' | 0x80..);
+            assert_eq!(is_query(&[b'a', byte]), taken, "{byte}");
+        }
+    }
+}
