@@ -123,6 +123,13 @@ fn one_of_each(place: &Place, request: &Request) -> Result<bool, Ambiguous> {
 }
 
 impl Place {
+    fn header(&self) -> Option<&str> {
+        match self {
+            Self::Header(name) => Some(name.as_str()),
+            Self::Cookie(_) | Self::CookiePrefix(_) | Self::Query(_) => None,
+        }
+    }
+
     /// `name`: decoded.
     fn takes_parameter(&self, name: &[u8]) -> bool {
         matches!(self, Self::Query(parameter) if name == parameter.as_bytes())
@@ -207,22 +214,30 @@ pub fn strip(places: &[Place], request: &Request, edits: &mut Edits) {
     if let Some(target) = target_without(places, request) {
         edits.set(b":path", target);
     }
-    let is_header = |name: &[u8]| {
-        places
-            .iter()
-            .any(|place| matches!(place, Place::Header(n) if folds_alike(n.as_str().as_bytes(), name)))
-    };
-    let cookies_go = edits.remove.contains(b"cookie");
-    let is_cookie = |name: &[u8]| places.iter().any(|place| place.takes_cookie(name));
-    let mut cut = false;
-    for (name, value) in headers.iter() {
-        if is_header(name) {
-            edits.remove(name);
-        } else if name == b"cookie" && !cookies_go {
-            cut |= cookie::names(value).any(is_cookie) || cookie::is_empty(value);
+    let names = || places.iter().filter_map(Place::header);
+    let mut there = names().filter_map(|name| {
+        let mut alike = headers.alike(name);
+        Some((alike.next()?, alike))
+    });
+    match (there.next(), there.next()) {
+        (None, _) => {}
+        (Some((first, others)), None) => {
+            edits.remove(first);
+            others.for_each(|name| edits.remove(name));
+        }
+        // Several: in the order of the headers.
+        (Some(_), Some(_)) => {
+            let is_credential = |other: &[u8]| names().any(|name| folds_alike(name.as_bytes(), other));
+            let credentials = headers.iter().filter(|(name, _)| is_credential(name));
+            credentials.for_each(|(name, _)| edits.remove(name));
         }
     }
-    if cut {
+    let in_cookies = places
+        .iter()
+        .any(|place| matches!(place, Place::Cookie(_) | Place::CookiePrefix(_)));
+    let is_cookie = |name: &[u8]| places.iter().any(|place| place.takes_cookie(name));
+    let is_cut = |value: &[u8]| cookie::is_empty(value) || (in_cookies && cookie::names(value).any(is_cookie));
+    if headers.all("cookie").any(is_cut) && !edits.remove.contains(b"cookie") {
         let kept = headers
             .all("cookie")
             .filter_map(|value| cookie::without(value, is_cookie));
@@ -303,6 +318,20 @@ mod tests {
         fn what_is_plain_is_one(value in vec(prop_oneof![20 => 0x20..0x7fu8, 1 => any::<u8>(), 1 => Just(b',')], 0..40)) {
             prop_assert_eq!(is_plain(&value), value.iter().all(|b| b.is_ascii() && *b != b','));
             prop_assert_eq!(is_one_credential(&value), is_one_of_many_forms(&value));
+        }
+
+        #[test]
+        fn headers_go_in_their_order(names in vec("[xk][-_.][ak]{0,2}", 0..6), placed in vec("[xk]-[ak]{0,2}", 0..3)) {
+            let places: Vec<Place> = placed.iter().map(|name| Place::Header(HeaderName::parse(name).expect("fine"))).collect();
+            let base = [(":method", "GET"), (":authority", "a"), (":path", "/")];
+            let all = base.into_iter().chain(names.iter().map(|name| (&name[..], "x")));
+            let request = Request::parse(std::sync::Arc::new(all.collect())).expect("fine");
+            let mut edits = Edits::default();
+            super::strip(&places, &request, &mut edits);
+            let goes = |name: &&String| placed.iter().any(|place| folds_alike(place.as_bytes(), name.as_bytes()));
+            let mut expected = Edits::default();
+            names.iter().filter(goes).for_each(|name| expected.remove(name.as_bytes()));
+            prop_assert_eq!(edits, expected);
         }
     }
 
