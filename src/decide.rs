@@ -69,22 +69,15 @@ fn walk(
     identify: impl for<'g> FnOnce(&mut Way, &'g Gate, &mut Around) -> Next<'g>,
 ) -> Step {
     let connection = around.connection;
-    let mut edits = policy.strip.edits(&headers);
-    let request = match Request::parse(headers.clone()) {
-        Ok(request) => request,
-        Err(fault) => return step::refuse_unread(policy, &headers, Denial::Malformed(fault)),
-    };
-    normalise(&request, &mut edits);
-    if let Some(reply) = jwks::of(policy, &request, around) {
-        return step::answer_itself(policy, reply, Outcome::Jwks);
-    }
-    let rule::Found { rule, shadows } = rule::find(policy, &request, connection);
     let mut way = Way {
         policy: policy.clone(),
-        rule: rule.clone(),
-        shadows,
-        request,
-        edits,
+        rule: None,
+        shadows: Vec::new(),
+        request: match Request::parse(headers.clone()) {
+            Ok(request) => request,
+            Err(fault) => return step::refuse_unread(policy, &headers, Denial::Malformed(fault)),
+        },
+        edits: policy.strip.edits(&headers),
         to_client: Vec::new(),
         forgotten: Vec::new(),
         overflowed: Vec::new(),
@@ -96,7 +89,14 @@ fn walk(
         drawn: None,
         of_variants: OfVariants::default(),
     };
-    let Some(rule) = rule else {
+    normalise(&way.request, &mut way.edits);
+    if let Some(reply) = jwks::of(policy, &way.request, around) {
+        return step::answer_itself(policy, reply, Outcome::Jwks);
+    }
+    let found = rule::find(policy, &way.request, connection);
+    way.rule.clone_from(&found.rule);
+    way.shadows = found.shadows;
+    let Some(rule) = found.rule else {
         return match way.check_path(Default::default()) {
             Ok(()) => way.refuse(Denial::NoRule, None, connection),
             Err(fault) => way.refuse(fault, None, connection),
