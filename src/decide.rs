@@ -559,9 +559,8 @@ impl Way {
 
 /// Host and path go on in the form that was matched.
 fn normalise(request: &Request, edits: &mut Edits) {
-    let authority = request.host.authority().as_bytes();
-    if request.headers.first(":authority") != Some(authority) {
-        edits.set(b":authority", authority);
+    if !request.authority_as_sent() {
+        edits.set(b":authority", request.host.authority_bytes());
     }
     if !request.target_as_sent()
         && let Some(target) = request.target()

@@ -5,6 +5,7 @@ pub mod host;
 pub mod path;
 pub mod query;
 mod scan;
+mod text;
 
 use crate::header::{Headers, is_token};
 use host::Host;
@@ -12,6 +13,7 @@ use path::{Path, PathFault};
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use text::Text;
 
 /// `paths_raw`: spellings that are refused unless a rule lists them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +42,7 @@ pub struct Request {
     /// None for CONNECT, which names no path.
     pub path: Option<Path>,
     method: Cow<'static, str>,
-    query: Option<Vec<u8>>,
+    query: Option<Text>,
 }
 
 /// Why a request is refused before any rule is looked at (400).
@@ -87,7 +89,7 @@ impl Request {
             .only(":authority")
             // A `host` beside `:authority` would be a second opinion for the upstream.
             .filter(|_| headers.first("host").is_none())
-            .and_then(Host::parse)
+            .and_then(|raw| Host::of(&headers, raw))
             .ok_or(RequestFault::Host)?;
         let (path, query) = match headers.only(":path") {
             None if method == "CONNECT" => (None, None),
@@ -97,8 +99,8 @@ impl Request {
                 if query.is_some_and(|query| !scan::is_query(query)) {
                     return Err(RequestFault::Query);
                 }
-                let path = Path::parse(path).map_err(RequestFault::Path)?;
-                (Some(path), query.map(<[u8]>::to_vec))
+                let path = Path::of(&headers, path).map_err(RequestFault::Path)?;
+                (Some(path), query.map(|query| Text::as_it_came(query, Some(&headers))))
             }
         };
         Ok(Self {
@@ -133,7 +135,7 @@ impl Request {
 
     /// Without the `?`, as sent.
     pub fn query(&self) -> Option<&[u8]> {
-        self.query.as_deref()
+        self.query.as_ref().map(Text::as_bytes)
     }
 
     /// Path and query in the one form that was matched: what `:path` becomes.
@@ -143,8 +145,8 @@ impl Request {
 
     /// [`Self::target`] in pieces: path, `?` and query, as far as they are there.
     pub fn target_pieces(&self) -> [&[u8]; 3] {
-        let path = self.path.as_ref().map_or(&b""[..], |path| path.as_str().as_bytes());
-        match &self.query {
+        let path = self.path.as_ref().map_or(&b""[..], Path::as_bytes);
+        match self.query() {
             Some(query) => [path, b"?", query],
             None => [path, b"", b""],
         }
@@ -152,7 +154,7 @@ impl Request {
 
     /// [`Self::target`] less the parameters of the query that `drop` names, decoded.
     pub fn target_without(&self, drop: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
-        let mut target = self.path.as_ref()?.as_str().as_bytes().to_vec();
+        let mut target = self.path.as_ref()?.as_bytes().to_vec();
         if let Some(kept) = self.query().and_then(|query| query::without(query, drop)) {
             target.push(b'?');
             target.extend(kept);
@@ -162,13 +164,27 @@ impl Request {
 
     /// Whether `:path` came as [`Self::target`] says it.
     pub fn target_as_sent(&self) -> bool {
-        let sent = self.headers.first(":path").map(|target| split_query(target).0);
-        sent == self.path.as_ref().map(|path| path.as_str().as_bytes())
+        let sent = || self.headers.first(":path").map(|target| split_query(target).0);
+        match &self.path {
+            Some(path) => path.is_sent() || sent() == Some(path.as_bytes()),
+            None => sent().is_none(),
+        }
+    }
+
+    /// Whether `:authority` came as [`Host::authority`] says it.
+    pub fn authority_as_sent(&self) -> bool {
+        self.host.is_sent() || self.headers.first(":authority") == Some(self.host.authority_bytes())
     }
 
     /// Every cookie of all `cookie` headers, in order.
     pub fn cookies(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers.all("cookie").flat_map(cookie::cookies)
+        self.cookies_in(|_| true)
+    }
+
+    /// The cookies of those headers in which one that is looked for may be: see [`cookie::may_name`].
+    pub fn cookies_in(&self, may_be: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let headers = self.headers.all("cookie").filter(move |header| may_be(header));
+        headers.flat_map(cookie::cookies)
     }
 
     pub fn is_grpc(&self) -> bool {

@@ -13,7 +13,7 @@ mod why;
 
 pub use cidr::Cidr;
 pub use cover::unreachable;
-pub use hash::{Fnv, PolicyMap};
+pub use hash::{PolicyMap, WordHasher};
 pub use host::HostPattern;
 pub use index::RuleIndex;
 pub use path::{PathPattern, SegmentPattern};
@@ -24,7 +24,7 @@ pub use why::Part;
 use crate::header::HeaderName;
 use crate::peer::PeerPattern;
 use crate::policy::{Policy, Rule, RuleMode};
-use crate::request::{Connection, Request, query};
+use crate::request::{Connection, Request, cookie, query};
 use std::sync::Arc;
 
 /// Every list is «any of», an empty one asks nothing; the lists themselves all have to hold.
@@ -145,7 +145,9 @@ impl Match {
                 .iter()
                 .all(|(name, value)| value.holds(request.headers.all(name.as_str())))
             && cookies.iter().all(|(name, value)| {
-                value.holds(request.cookies().filter(|(n, _)| *n == name.as_bytes()).map(|(_, v)| v))
+                let name = name.as_bytes();
+                let cookies = request.cookies_in(|header| cookie::may_name(header, name));
+                value.holds(cookies.filter(|(n, _)| *n == name).map(|(_, v)| v))
             })
             && query.iter().all(|(name, value)| {
                 let parameters = query::parameters(request.query().unwrap_or_default());
@@ -171,10 +173,10 @@ impl GrpcMatch {
             return false;
         };
         let mut segments = path.segments();
-        segments.next() == Some(self.service.as_str())
+        segments.next() == Some(self.service.as_bytes())
             && segments
                 .next()
-                .is_some_and(|method| self.method.as_ref().is_none_or(|wanted| wanted == method))
+                .is_some_and(|method| self.method.as_ref().is_none_or(|wanted| wanted.as_bytes() == method))
             && segments.next().is_none()
     }
 }

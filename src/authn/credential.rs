@@ -107,7 +107,7 @@ fn parameters(list: &[u8]) -> bool {
 /// Two cookies of one name are two opinions about the session. One without a value is what a logout
 /// leaves behind: it holds nothing.
 fn one_of_each(place: &Place, request: &Request) -> Result<bool, Ambiguous> {
-    let mut cookies: Vec<(&[u8], &[u8])> = request.cookies().filter(|(name, _)| place.takes_cookie(name)).collect();
+    let mut cookies: Vec<(&[u8], &[u8])> = taken(std::slice::from_ref(place), request).collect();
     if cookies.is_empty() {
         return Ok(false);
     }
@@ -144,6 +144,20 @@ impl Place {
     }
 }
 
+/// The cookies that are credentials.
+fn taken<'r>(places: &[Place], request: &'r Request) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
+    let cookies = request.cookies_in(|header| may_name(places, header));
+    cookies.filter(|(name, _)| places.iter().any(|place| place.takes_cookie(name)))
+}
+
+/// Whether a header of cookies has to be split to know that none of them is a credential.
+fn may_name(places: &[Place], header: &[u8]) -> bool {
+    places.iter().any(|place| match place {
+        Place::Header(_) | Place::Query(_) => false,
+        Place::Cookie(text) | Place::CookiePrefix(text) => cookie::may_name(header, text.as_bytes()),
+    })
+}
+
 /// Tells this request's credentials from all others, the same in every VM.
 pub fn tag(places: &[Place], request: &Request) -> CredentialTag {
     let mut hash = Sha256::new();
@@ -160,11 +174,9 @@ pub fn tag(places: &[Place], request: &Request) -> CredentialTag {
             part(value);
         }
     }
-    for (name, value) in request.cookies() {
-        if places.iter().any(|place| place.takes_cookie(name)) {
-            part(name);
-            part(value);
-        }
+    for (name, value) in taken(places, request) {
+        part(name);
+        part(value);
     }
     let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(hash.finalize());
     CredentialTag(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
@@ -178,10 +190,7 @@ pub fn end_ms(places: &[Place], request: &Request) -> Option<u64> {
             .iter()
             .any(|place| matches!(place, Place::Header(n) if n.as_str().as_bytes() == *name))
     });
-    let cookies = request
-        .cookies()
-        .filter(|(name, _)| places.iter().any(|place| place.takes_cookie(name)));
-    let values = headers.chain(cookies).map(|(_, value)| value);
+    let values = headers.chain(taken(places, request)).map(|(_, value)| value);
     values
         .filter_map(|value| jwt_end_ms(value.rsplit(|b| *b == b' ').next()?))
         .min()
@@ -232,11 +241,9 @@ pub fn strip(places: &[Place], request: &Request, edits: &mut Edits) {
             credentials.for_each(|(name, _)| edits.remove(name));
         }
     }
-    let in_cookies = places
-        .iter()
-        .any(|place| matches!(place, Place::Cookie(_) | Place::CookiePrefix(_)));
     let is_cookie = |name: &[u8]| places.iter().any(|place| place.takes_cookie(name));
-    let is_cut = |value: &[u8]| cookie::is_empty(value) || (in_cookies && cookie::names(value).any(is_cookie));
+    let is_cut =
+        |value: &[u8]| cookie::is_empty(value) || (may_name(places, value) && cookie::names(value).any(is_cookie));
     if headers.all("cookie").any(is_cut) && !edits.remove.contains(b"cookie") {
         let kept = headers
             .all("cookie")
@@ -262,15 +269,13 @@ pub fn target_without(places: &[Place], request: &Request) -> Option<Vec<u8>> {
 /// The cookies that are credentials, as one `cookie` header for the service.
 pub fn cookies(places: &[Place], request: &Request) -> Option<Vec<u8>> {
     let mut value = Vec::new();
-    for (name, content) in request.cookies() {
-        if places.iter().any(|place| place.takes_cookie(name)) {
-            if !value.is_empty() {
-                value.extend_from_slice(b"; ");
-            }
-            value.extend_from_slice(name);
-            value.push(b'=');
-            value.extend_from_slice(content);
+    for (name, content) in taken(places, request) {
+        if !value.is_empty() {
+            value.extend_from_slice(b"; ");
         }
+        value.extend_from_slice(name);
+        value.push(b'=');
+        value.extend_from_slice(content);
     }
     (!value.is_empty()).then_some(value)
 }

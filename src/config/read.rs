@@ -6,7 +6,7 @@ use super::node::{Entry, Node, Value, quoted};
 use super::sink::{Checked, Faulted, Sink};
 use super::unit;
 use crate::order;
-use crate::rule::Fnv;
+use crate::rule::WordHasher;
 use std::fmt::Display;
 use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
@@ -267,7 +267,7 @@ impl Sink {
     ) -> Checked<Vec<T>> {
         let mut found = self.some_checked(node, read)?;
         let hashes = found.iter().enumerate().filter_map(|(position, value)| {
-            let mut hasher = Fnv::default();
+            let mut hasher = WordHasher::default();
             value.as_ref().ok()?.hash(&mut hasher);
             Some((hasher.finish(), position))
         });

@@ -2,6 +2,7 @@
 
 use super::folds_alike;
 use super::tag::{Marks, Tag};
+use std::ops::Range;
 
 /// Names and values in the order received, duplicates kept apart, bytes as they came. Owned, so
 /// that a request can wait for an answer; one buffer, so that reading it costs two allocations.
@@ -151,6 +152,18 @@ impl Headers {
         all.next().is_none().then_some(first)
     }
 
+    /// Where a value of these headers, or a part of one, stands: for who keeps it beyond the borrow.
+    pub fn place(&self, value: &[u8]) -> Option<Range<usize>> {
+        let start = value.as_ptr().addr().checked_sub(self.bytes.as_ptr().addr())?;
+        let end = start.checked_add(value.len())?;
+        (end <= self.bytes.len()).then_some(start..end)
+    }
+
+    /// What stands at a [`Self::place`].
+    pub fn at(&self, place: &Range<usize>) -> &[u8] {
+        self.bytes.get(place.start..place.end).unwrap_or_default()
+    }
+
     pub fn len(&self) -> usize {
         self.spans.len()
     }
@@ -263,6 +276,19 @@ mod tests {
             if let Some(headers) = Headers::from_pairs(bytes) {
                 let _ = headers.iter().count();
             }
+        }
+
+        #[test]
+        fn a_value_is_found_by_its_place(pairs: Vec<(Vec<u8>, Vec<u8>)>, other: Vec<u8>) {
+            let headers: Headers = pairs.iter().map(|(n, v)| (n, v)).collect();
+            for (_, value) in headers.iter() {
+                for part in [value, &value[value.len() / 2..], &value[..value.len() / 2]] {
+                    let place = headers.place(part);
+                    prop_assert!(place.is_some() || part.is_empty());
+                    prop_assert_eq!(place.map_or(&[][..], |place| headers.at(&place)), part);
+                }
+            }
+            prop_assert!(headers.place(&other).is_none() || other.is_empty());
         }
 
         #[test]

@@ -7,6 +7,12 @@ pub fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     parts(header).filter_map(split)
 }
 
+/// False only where no name in it can begin with `text`, which then stands nowhere in it: nearly every header of
+/// nearly every request, so that it need not be split.
+pub fn may_name(header: &[u8], text: &[u8]) -> bool {
+    scan::holds(header, text)
+}
+
 /// The header without the cookies that `drop` names; None when nothing is left.
 pub fn without(header: &[u8], drop: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
     let mut kept = Vec::with_capacity(header.len());

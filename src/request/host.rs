@@ -1,13 +1,16 @@
 //! The host a caller names.
 
 use super::scan;
+use super::text::Text;
+use crate::header::Headers;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 /// One DNS name or IP address: lower case, no trailing dot; and the port, if one was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     /// Lower case, without the trailing dot, with the port as sent.
-    authority: String,
+    authority: Text,
     /// Bytes of `authority` that are the name.
     name_len: usize,
 }
@@ -15,11 +18,22 @@ pub struct Host {
 impl Host {
     /// None where the bytes are not exactly one DNS name or IP address with at most one port.
     pub fn parse(raw: &[u8]) -> Option<Self> {
-        let Some(name_len) = name_in_one_form(raw) else {
-            return Self::in_any_form(raw);
-        };
-        let authority = std::str::from_utf8(raw).ok()?.to_owned();
-        Some(Self { authority, name_len })
+        Self::read(raw, None)
+    }
+
+    /// [`Self::parse`] for an authority that stands in `headers`.
+    pub(super) fn of(headers: &Arc<Headers>, raw: &[u8]) -> Option<Self> {
+        Self::read(raw, Some(headers))
+    }
+
+    fn read(raw: &[u8], headers: Option<&Arc<Headers>>) -> Option<Self> {
+        match name_in_one_form(raw) {
+            Some(name_len) => Some(Self {
+                authority: Text::as_it_came(raw, headers),
+                name_len,
+            }),
+            None => Self::in_any_form(raw),
+        }
     }
 
     /// What [`Self::parse`] says, at the cost of a look at every part of it.
@@ -41,17 +55,34 @@ impl Host {
             Some(port) => name + ":" + port,
             None => name,
         };
-        Some(Self { authority, name_len })
+        Some(Self {
+            authority: Text::made(authority.into_bytes()),
+            name_len,
+        })
     }
 
     /// What rules match.
     pub fn name(&self) -> &str {
-        self.authority.get(..self.name_len).unwrap_or_default()
+        std::str::from_utf8(self.name_bytes()).unwrap_or_default()
+    }
+
+    pub fn name_bytes(&self) -> &[u8] {
+        self.authority_bytes().get(..self.name_len).unwrap_or_default()
     }
 
     /// What `:authority` becomes.
     pub fn authority(&self) -> &str {
-        &self.authority
+        // Names, addresses and ports are ASCII.
+        std::str::from_utf8(self.authority_bytes()).unwrap_or_default()
+    }
+
+    pub fn authority_bytes(&self) -> &[u8] {
+        self.authority.as_bytes()
+    }
+
+    /// False where it may have come in another form.
+    pub(super) fn is_sent(&self) -> bool {
+        self.authority.is_sent()
     }
 }
 

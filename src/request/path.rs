@@ -1,17 +1,20 @@
 //! One normal form of a path. What rules match, what the auth service is asked about and what the
 //! upstream serves is this form; whatever two servers might read differently is refused.
 
+use super::text::Text;
 use super::{PathLeniency, scan};
+use crate::header::Headers;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// A path without its query: percent-encoded unreserved characters decoded, raw non-ASCII UTF-8
 /// encoded, hex digits in upper case. Begins with `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
-    text: String,
+    text: Text,
     /// What rules match, where that is another text: see [`comparable`].
-    matched: Option<String>,
+    matched: Option<Box<[u8]>>,
     /// Spellings met that a rule has to allow by `paths_raw`.
     pub oddities: PathLeniency,
 }
@@ -90,13 +93,21 @@ impl fmt::Display for PathFault {
 impl Path {
     /// `raw` is the path of `:path`, its query cut off.
     pub fn parse(raw: &[u8]) -> Result<Self, PathFault> {
+        Self::read(raw, None)
+    }
+
+    /// [`Self::parse`] for a path that stands in `headers`.
+    pub(super) fn of(headers: &Arc<Headers>, raw: &[u8]) -> Result<Self, PathFault> {
+        Self::read(raw, Some(headers))
+    }
+
+    fn read(raw: &[u8], headers: Option<&Arc<Headers>>) -> Result<Self, PathFault> {
         if raw.first() != Some(&b'/') {
             return Err(PathFault::NotAbsolute);
         }
         if scan::path_len(raw) == raw.len() {
-            let text = std::str::from_utf8(raw).map_err(|_| PathFault::NotUtf8)?;
             return Ok(Self {
-                text: text.to_owned(),
+                text: Text::as_it_came(raw, headers),
                 matched: None,
                 oddities: PathLeniency::default(),
             });
@@ -128,23 +139,33 @@ impl Path {
         }
         let matched = match comparable(&text) {
             Cow::Borrowed(_) => None,
-            Cow::Owned(matched) => Some(matched),
+            Cow::Owned(matched) => Some(matched.into_bytes().into()),
         };
         Ok(Self {
-            text,
+            text: Text::made(text.into_bytes()),
             matched,
             oddities,
         })
     }
 
     pub fn as_str(&self) -> &str {
-        &self.text
+        // The one form is ASCII.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// False where it may have come in another form.
+    pub(super) fn is_sent(&self) -> bool {
+        self.text.is_sent()
     }
 
     /// As rules match them. `/a/b` has two, `/a/` has `a` and an empty one, `/` one empty one.
     pub fn segments(&self) -> Segments<'_> {
         Segments {
-            rest: self.matched.as_deref().unwrap_or(&self.text).get(1..),
+            rest: self.matched.as_deref().unwrap_or(self.as_bytes()).get(1..),
         }
     }
 
@@ -160,18 +181,18 @@ impl Path {
     }
 }
 
-/// What stands between slashes; `str::split` would do it with more code than a path has bytes.
+/// What stands between slashes.
 #[derive(Clone, Debug)]
 pub struct Segments<'p> {
-    rest: Option<&'p str>,
+    rest: Option<&'p [u8]>,
 }
 
 impl<'p> Iterator for Segments<'p> {
-    type Item = &'p str;
+    type Item = &'p [u8];
 
-    fn next(&mut self) -> Option<&'p str> {
+    fn next(&mut self) -> Option<&'p [u8]> {
         let rest = self.rest?;
-        let Some(slash) = rest.bytes().position(|b| b == b'/') else {
+        let Some(slash) = scan::find(b'/', rest) else {
             self.rest = None;
             return Some(rest);
         };

@@ -103,6 +103,21 @@ pub(super) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
     Some(words.len() * 8 + at)
 }
 
+/// Whether `text` stands anywhere in `bytes`.
+pub(super) fn holds(bytes: &[u8], text: &[u8]) -> bool {
+    let Some((first, rest)) = text.split_first() else {
+        return true;
+    };
+    let mut behind = bytes;
+    while let Some(at) = find(*first, behind) {
+        behind = behind.get(at + 1..).unwrap_or_default();
+        if behind.starts_with(rest) {
+            return true;
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +132,13 @@ mod tests {
                 _ => bytes.iter().map(|b| byte ^ [1, 0x80, 0xff, 2, 3, 1, 0x80, 0][usize::from(b % 8)]).collect(),
             };
             prop_assert_eq!(find(byte, &bytes), bytes.iter().position(|other| *other == byte));
+        }
+
+        #[test]
+        fn a_text_is_held_where_a_window_is_equal(bytes in "[ab]{0,20}", text in "[ab]{0,4}") {
+            let (bytes, text) = (bytes.as_bytes(), text.as_bytes());
+            let windows = text.is_empty() || bytes.windows(text.len()).any(|window| window == text);
+            prop_assert_eq!(holds(bytes, text), windows);
         }
 
         #[test]

@@ -72,12 +72,12 @@ fn covered_by(
 fn tries_covering<'i>(before: &'i RuleIndex, host: &'i HostPattern) -> Vec<&'i Trie> {
     match host {
         HostPattern::Any => vec![before.any_trie()],
-        HostPattern::Exact(name) => before.tries(name).collect(),
+        HostPattern::Exact(name) => before.tries(name.as_bytes()).collect(),
         HostPattern::Wildcard(parent) => {
             let parents = parent.match_indices('.').filter_map(|(dot, _)| parent.get(dot + 1..));
             std::iter::once(parent.as_str())
                 .chain(parents)
-                .filter_map(|name| before.wildcard_trie(name))
+                .filter_map(|name| before.wildcard_trie(name.as_bytes()))
                 .chain([before.any_trie()])
                 .collect()
         }
@@ -103,7 +103,7 @@ fn walk<'i>(
         return Some(());
     };
     let literal = match segment {
-        SegmentPattern::Literal(text) => node.literal.get(text).copied(),
+        SegmentPattern::Literal(text) => node.literal.get(text.as_bytes()).copied(),
         _ => None,
     };
     let empty = matches!(segment, SegmentPattern::Literal(text) if text.is_empty());

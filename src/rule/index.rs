@@ -9,9 +9,9 @@ use crate::request::path::{Path, Segments};
 #[derive(Debug, Default)]
 pub struct RuleIndex {
     /// Places in `tries`.
-    exact: PolicyMap<String, usize>,
+    exact: PolicyMap<Box<[u8]>, usize>,
     /// By parent: `example.com` for `*.example.com`.
-    wildcard: PolicyMap<String, usize>,
+    wildcard: PolicyMap<Box<[u8]>, usize>,
     tries: Vec<Trie>,
     any: Trie,
 }
@@ -30,8 +30,8 @@ impl RuleIndex {
         for host in matcher.host_patterns() {
             let new = self.tries.len();
             let at = match host {
-                HostPattern::Exact(name) => *self.exact.entry(name.clone()).or_insert(new),
-                HostPattern::Wildcard(parent) => *self.wildcard.entry(parent.clone()).or_insert(new),
+                HostPattern::Exact(name) => *self.exact.entry(key(name)).or_insert(new),
+                HostPattern::Wildcard(parent) => *self.wildcard.entry(key(parent)).or_insert(new),
                 HostPattern::Any => usize::MAX,
             };
             if at == new {
@@ -47,15 +47,14 @@ impl RuleIndex {
     /// Positions of the rules whose host and path fit, ascending, each once.
     pub fn candidates(&self, request: &Request) -> Candidates<'_> {
         let mut candidates = Candidates::default();
-        for trie in self.tries(request.host.name()) {
-            trie.collect(request.path.as_ref(), &mut candidates);
-        }
+        self.tries(request.host.name_bytes())
+            .for_each(|trie| trie.collect(request.path.as_ref(), &mut candidates));
         candidates
     }
 
     /// The tries of this name, of every parent of it, and of `*`.
-    pub(super) fn tries<'i, 'n>(&'i self, name: &'n str) -> impl Iterator<Item = &'i Trie> + use<'i, 'n> {
-        let wildcard = (!self.wildcard.is_empty()).then(|| name.match_indices('.'));
+    pub(super) fn tries<'i, 'n>(&'i self, name: &'n [u8]) -> impl Iterator<Item = &'i Trie> + use<'i, 'n> {
+        let wildcard = (!self.wildcard.is_empty()).then(|| name.iter().enumerate().filter(|(_, b)| **b == b'.'));
         let parents = wildcard
             .into_iter()
             .flatten()
@@ -64,13 +63,18 @@ impl RuleIndex {
         exact.into_iter().chain(parents).chain(std::iter::once(&self.any))
     }
 
-    pub(super) fn wildcard_trie(&self, parent: &str) -> Option<&Trie> {
+    pub(super) fn wildcard_trie(&self, parent: &[u8]) -> Option<&Trie> {
         self.tries.get(*self.wildcard.get(parent)?)
     }
 
     pub(super) fn any_trie(&self) -> &Trie {
         &self.any
     }
+}
+
+/// As requests hold it, whose texts are bytes.
+fn key(text: &str) -> Box<[u8]> {
+    text.as_bytes().into()
 }
 
 /// Several ascending lists, read as one.
@@ -117,15 +121,22 @@ pub(super) struct Trie {
 
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    pub literal: PolicyMap<String, usize>,
+    pub literal: PolicyMap<Box<[u8]>, usize>,
     pub one: Option<usize>,
     pub globs: Vec<(SegmentPattern, usize)>,
     /// The same by their parts, so that building does not look through all of them.
-    glob_at: PolicyMap<String, usize>,
+    glob_at: PolicyMap<Box<[u8]>, usize>,
     /// Rules whose pattern ends here.
     pub ends: Vec<usize>,
     /// Rules whose pattern goes on with `/**` here.
     pub tails: Vec<usize>,
+}
+
+impl Node {
+    /// Whether nothing that is left of a path can matter.
+    fn is_last(&self) -> bool {
+        self.ends.is_empty() && self.literal.is_empty() && self.one.is_none() && self.globs.is_empty()
+    }
 }
 
 impl Default for Trie {
@@ -156,10 +167,10 @@ impl Trie {
             return at;
         };
         let child = match segment {
-            SegmentPattern::Literal(text) => *node.literal.entry(text.clone()).or_insert(new),
+            SegmentPattern::Literal(text) => *node.literal.entry(key(text)).or_insert(new),
             SegmentPattern::One | SegmentPattern::Capture(_) => *node.one.get_or_insert(new),
             // No segment holds a slash.
-            SegmentPattern::Glob(parts) => *node.glob_at.entry(parts.join("/")).or_insert_with(|| {
+            SegmentPattern::Glob(parts) => *node.glob_at.entry(key(&parts.join("/"))).or_insert_with(|| {
                 node.globs.push((segment.clone(), new));
                 new
             }),
@@ -186,6 +197,9 @@ impl Trie {
     fn walk<'i>(&'i self, at: usize, mut rest: Segments<'_>, candidates: &mut Candidates<'i>) {
         let Some(node) = self.node(at) else { return };
         candidates.add(&node.tails);
+        if node.is_last() {
+            return;
+        }
         let Some(segment) = rest.next() else {
             candidates.add(&node.ends);
             return;

@@ -83,7 +83,7 @@ impl PathPattern {
             .segments
             .iter()
             .position(|segment| matches!(segment, SegmentPattern::Capture(n) if n == name))?;
-        path.segments().nth(at)
+        std::str::from_utf8(path.segments().nth(at)?).ok()
     }
 }
 
@@ -124,18 +124,18 @@ impl SegmentPattern {
         matches!(self, Self::Literal(text) if text.is_empty())
     }
 
-    pub fn matches(&self, segment: &str) -> bool {
+    pub fn matches(&self, segment: &[u8]) -> bool {
         match self {
-            Self::Literal(text) => text == segment,
+            Self::Literal(text) => text.as_bytes() == segment,
             Self::One | Self::Capture(_) => !segment.is_empty(),
-            Self::Glob(parts) => glob(parts, segment),
+            Self::Glob(parts) => std::str::from_utf8(segment).is_ok_and(|segment| glob(parts, segment)),
         }
     }
 
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::One | Self::Capture(_), other) => !other.is_empty(),
-            (_, Self::Literal(text)) => self.matches(text),
+            (_, Self::Literal(text)) => self.matches(text.as_bytes()),
             (Self::Glob(ours), Self::Glob(theirs)) => ours == theirs,
             _ => false,
         }

@@ -259,10 +259,10 @@ fn pseudo_headers(callout: &Callout, request: &Request, told: &mut impl Told) {
         }
     }
     let authority = match &callout.authority {
-        Authority::Callers => request.host.authority(),
-        Authority::Fixed(authority) => authority,
+        Authority::Callers => request.host.authority_bytes(),
+        Authority::Fixed(authority) => authority.as_bytes(),
     };
-    told.host(b":authority", authority.as_bytes());
+    told.host(b":authority", authority);
 }
 
 fn forwarded(callout: &Callout, request: &Request, connection: &dyn Connection, told: &mut impl Told) {
@@ -274,7 +274,7 @@ fn forwarded(callout: &Callout, request: &Request, connection: &dyn Connection, 
         told.header(b"x-forwarded-proto", scheme(connection).as_bytes());
     }
     if wanted.host {
-        told.host(b"x-forwarded-host", request.host.authority().as_bytes());
+        told.host(b"x-forwarded-host", request.host.authority_bytes());
     }
     if wanted.uri {
         let [path, mark, query] = request.target_pieces();

@@ -76,7 +76,9 @@ fn paths_meet(one: &PathPattern, other: &PathPattern) -> bool {
 
 fn segments_meet(one: &SegmentPattern, other: &SegmentPattern) -> bool {
     match (one, other) {
-        (SegmentPattern::Literal(text), pattern) | (pattern, SegmentPattern::Literal(text)) => pattern.matches(text),
+        (SegmentPattern::Literal(text), pattern) | (pattern, SegmentPattern::Literal(text)) => {
+            pattern.matches(text.as_bytes())
+        }
         (SegmentPattern::Glob(one), SegmentPattern::Glob(other)) => globs_meet(one, other),
         // Some text is always long enough for a glob, and not empty.
         _ => true,
