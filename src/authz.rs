@@ -12,6 +12,7 @@ use crate::peer::PeerPattern;
 use crate::policy::{Action, Gate, Mode, Policy, Preflight, Rule};
 use crate::request::path::percent_decode;
 use crate::request::{Connection, Request};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Proof that somebody decided this request may go on. Made here and nowhere else.
@@ -183,7 +184,11 @@ impl Condition {
 
     fn holds(&self, values: &[String], facts: &Facts) -> bool {
         // A capture that the path does not hold is wanted by nobody and fails `none_of`, too.
-        let has = |wanted: &Wanted| wanted.text(facts).map(|text| values.contains(&text));
+        let has = |wanted: &Wanted| {
+            wanted
+                .text(facts)
+                .map(|text| values.iter().any(|value| **value == *text))
+        };
         (self.any_of.is_empty() || self.any_of.iter().any(|wanted| has(wanted) == Some(true)))
             && self.all_of.iter().all(|wanted| has(wanted) == Some(true))
             && self.none_of.iter().all(|wanted| has(wanted) == Some(false))
@@ -191,13 +196,13 @@ impl Condition {
 }
 
 impl Wanted {
-    fn text(&self, facts: &Facts) -> Option<String> {
+    fn text(&self, facts: &Facts) -> Option<Cow<'_, str>> {
         match self {
-            Self::Text(text) => Some(text.clone()),
+            Self::Text(text) => Some(text.into()),
             Self::PathCapture(name) => {
                 let path = facts.request.path.as_ref()?;
                 let pattern = facts.rule.matcher.paths.iter().find(|pattern| pattern.matches(path))?;
-                percent_decode(pattern.capture(name, path)?)
+                percent_decode(pattern.capture(name, path)?).map(Cow::Owned)
             }
         }
     }

@@ -66,25 +66,18 @@ fn walk(
     headers: Arc<Headers>,
     ends: bool,
     around: &mut Around,
-    identify: impl FnOnce(Way, &Gate, &mut Around) -> Step,
+    identify: impl for<'g> FnOnce(&mut Way, &'g Gate, &mut Around) -> Next<'g>,
 ) -> Step {
     let connection = around.connection;
-    let mut edits = policy.strip.edits(&headers);
-    let request = match Request::parse(headers.clone()) {
-        Ok(request) => request,
-        Err(fault) => return step::refuse_unread(policy, &headers, Denial::Malformed(fault)),
-    };
-    normalise(&request, &mut edits);
-    if let Some(reply) = jwks::of(policy, &request, around) {
-        return step::answer_itself(policy, reply, Outcome::Jwks);
-    }
-    let found = rule::find(policy, &request, connection);
     let mut way = Way {
         policy: policy.clone(),
-        rule: found.rule,
-        shadows: found.shadows,
-        request,
-        edits,
+        rule: None,
+        shadows: Vec::new(),
+        request: match Request::parse(headers.clone()) {
+            Ok(request) => request,
+            Err(fault) => return step::refuse_unread(policy, &headers, Denial::Malformed(fault)),
+        },
+        edits: policy.strip.edits(&headers),
         to_client: Vec::new(),
         forgotten: Vec::new(),
         overflowed: Vec::new(),
@@ -96,7 +89,14 @@ fn walk(
         drawn: None,
         of_variants: OfVariants::default(),
     };
-    let Some(rule) = way.rule.clone() else {
+    normalise(&way.request, &mut way.edits);
+    if let Some(reply) = jwks::of(policy, &way.request, around) {
+        return step::answer_itself(policy, reply, Outcome::Jwks);
+    }
+    let found = rule::find(policy, &way.request, connection);
+    way.rule.clone_from(&found.rule);
+    way.shadows = found.shadows;
+    let Some(rule) = found.rule else {
         return match way.check_path(Default::default()) {
             Ok(()) => way.refuse(Denial::NoRule, None, connection),
             Err(fault) => way.refuse(fault, None, connection),
@@ -120,12 +120,30 @@ fn walk(
             Some(permit) => way.pass(permit, Outcome::Preflight, Met::OfPreflights, around),
             None => way.refuse(Denial::Preflight, None, connection),
         },
-        Action::Authenticate(gate) => identify(way, gate, around),
+        Action::Authenticate(gate) => match identify(&mut way, gate, around) {
+            Next::Step(step) => step,
+            Next::Ask {
+                authenticator,
+                callout,
+                by,
+            } => way.ask(authenticator, callout, by, around),
+        },
     }
 }
 
+/// Where a request is once it was looked at who calls. A way is walked where it stands, and moved only
+/// if it has to wait.
+enum Next<'g> {
+    Step(Step),
+    Ask {
+        authenticator: &'g Arc<Authenticator>,
+        callout: &'g Arc<Callout>,
+        by: By,
+    },
+}
+
 /// A request on its way, as far as it has come. Keeps its own policy and rule, so that a new policy
-/// does not touch it.
+/// does not touch it. Each ends in one [`Step`], which takes with it what it needs.
 #[derive(Debug)]
 struct Way {
     policy: Arc<Policy>,
@@ -191,19 +209,15 @@ impl Awaiting {
     }
 
     /// The body is longer than the service may be sent.
-    pub fn on_body_too_large(self, around: &mut Around) -> Step {
+    pub fn on_body_too_large(mut self, around: &mut Around) -> Step {
         let asked = self.authenticator();
         let step = self.way.refuse(Denial::BodyTooLarge, None, around.connection);
         step.on_record(|record| record.authenticator = Some(asked))
     }
 
     /// What came of the call, which others may have waited for as well: each goes on by its own rule.
-    pub fn on_heard(self, heard: Heard, used: Used, around: &mut Around) -> Step {
-        let Self {
-            way,
-            authenticator,
-            key,
-        } = self;
+    pub fn on_heard(mut self, heard: Heard, used: Used, around: &mut Around) -> Step {
+        let (way, authenticator) = (&mut self.way, &self.authenticator);
         let Some(rule) = way.rule.clone() else {
             return way.refuse(Denial::NoRule, None, around.connection);
         };
@@ -216,7 +230,7 @@ impl Awaiting {
                 let Some(callout) = authenticator.callout() else {
                     return way.refuse(Denial::NoRule, None, around.connection);
                 };
-                return way.without_answer(gate, &authenticator, callout, key, failure, around);
+                return way.without_answer(gate, authenticator, callout, self.key, failure, around);
             }
         };
         step.on_record(|record| {
@@ -243,7 +257,7 @@ impl Way {
     }
 
     /// Goes on without anybody being asked who calls.
-    fn pass(mut self, permit: Permit, outcome: Outcome, met: Met, around: &mut Around) -> Step {
+    fn pass(&mut self, permit: Permit, outcome: Outcome, met: Met, around: &mut Around) -> Step {
         match self.rate(met, None, around) {
             Ok(()) => {
                 if met != Met::OfPreflights {
@@ -256,15 +270,15 @@ impl Way {
     }
 
     /// In the order of the rule, the first whose credential is there decides.
-    fn authenticate(mut self, gate: &Gate, around: &mut Around) -> Step {
+    fn authenticate<'g>(&mut self, gate: &'g Gate, around: &mut Around) -> Next<'g> {
         let (looked, untaken) = look::first(gate, &self.request, around);
         self.credential = untaken;
         let Some((authenticator, finding)) = looked else {
             let nobody = Caller::Nobody(WhyNobody::NoCredential);
-            return self.finish(gate, nobody, &Accepted::nothing(), around);
+            return Next::Step(self.finish(gate, nobody, &Accepted::nothing(), around));
         };
         let name = authenticator.name.clone();
-        match finding {
+        Next::Step(match finding {
             Err(ambiguous) => {
                 self.credential = Presented::of(name, None, None);
                 self.refuse(Denial::AmbiguousCredential(ambiguous), None, around.connection)
@@ -286,16 +300,22 @@ impl Way {
             }
             Ok(Finding::Ask { callout, present }) => {
                 self.credential = Presented::default();
-                self.consult(gate, authenticator, callout, present, around)
+                return self.consult(gate, authenticator, callout, present, around);
             }
             Ok(Finding::NotMine | Finding::OfAnother(_)) => {
                 let nobody = Caller::Nobody(WhyNobody::NoCredential);
                 self.finish(gate, nobody, &Accepted::nothing(), around)
             }
-        }
+        })
     }
 
-    fn refused(self, authenticator: &Authenticator, gate: &Gate, fault: CredentialFault, around: &mut Around) -> Step {
+    fn refused(
+        &mut self,
+        authenticator: &Authenticator,
+        gate: &Gate,
+        fault: CredentialFault,
+        around: &mut Around,
+    ) -> Step {
         if gate.anonymous == Anonymous::AllowMissingOrFailed {
             let nobody = Caller::Nobody(WhyNobody::Refused);
             return self.finish(gate, nobody, &Accepted::nothing(), around);
@@ -310,14 +330,14 @@ impl Way {
 
     /// Goes by what is remembered of this caller, or asks. What carries no credential, or a body that the
     /// service sees, is nobody else's question.
-    fn consult(
-        self,
+    fn consult<'g>(
+        &mut self,
         gate: &Gate,
-        authenticator: &Arc<Authenticator>,
-        callout: &Arc<Callout>,
+        authenticator: &'g Arc<Authenticator>,
+        callout: &'g Arc<Callout>,
         present: bool,
         around: &mut Around,
-    ) -> Step {
+    ) -> Next<'g> {
         let (connection, now_ms) = (around.connection, around.now.as_ms());
         let (slot, strip) = (authenticator.slot, &self.policy.strip);
         let shows_body = callout.send.body.is_some() && !self.ends && !self.request.is_upgrade();
@@ -348,7 +368,7 @@ impl Way {
             })
         };
         match found {
-            Found::Fresh(answer) => return remembered(self.go_on(gate, &answer, around), used),
+            Found::Fresh(answer) => return Next::Step(remembered(self.go_on(gate, &answer, around), used)),
             Found::Revalidate { answer, first } => {
                 let may = first && around.memory.refuses(slot, now_ms).is_none();
                 let refresh = may.then(|| Refresh {
@@ -356,27 +376,37 @@ impl Way {
                     call: Call::new(&self.policy, (authenticator, callout), &self.request, by, now_ms),
                 });
                 let step = remembered(self.go_on(gate, &answer, around), Used::Revalidated);
-                return step.with_refresh(refresh);
+                return Next::Step(step.with_refresh(refresh));
             }
             Found::IfError(_) | Found::Nothing => {}
         }
         if let Some(retry_after) = around.memory.refuses(slot, now_ms) {
             let failure = CalloutFailure::BreakerOpen { retry_after };
-            return self.without_answer(gate, authenticator, callout, own, failure, around);
+            return Next::Step(self.without_answer(gate, authenticator, callout, own, failure, around));
         }
+        Next::Ask {
+            authenticator,
+            callout,
+            by,
+        }
+    }
+
+    /// It waits for the answer.
+    fn ask(self, authenticator: &Arc<Authenticator>, callout: &Arc<Callout>, by: By, around: &Around) -> Step {
+        let (connection, now_ms) = (around.connection, around.now.as_ms());
         Step::Ask(Box::new(Ask {
-            question: callout::ask(callout, &self.request, strip, connection),
+            question: callout::ask(callout, &self.request, &self.policy.strip, connection),
             call: Call::new(&self.policy, (authenticator, callout), &self.request, by, now_ms),
             awaiting: Awaiting {
                 authenticator: authenticator.clone(),
-                key: own,
+                key: by.shared.then_some(by.key),
                 way: self,
             },
         }))
     }
 
     /// The service said who calls, or that nobody does; now or before.
-    fn go_on(self, gate: &Gate, answer: &Remembered, around: &mut Around) -> Step {
+    fn go_on(&mut self, gate: &Gate, answer: &Remembered, around: &mut Around) -> Step {
         match answer {
             Remembered::Known(principal, accepted) => {
                 self.finish(gate, Caller::Known(principal.clone()), accepted, around)
@@ -391,7 +421,7 @@ impl Way {
 
     /// The service could not be asked: a known caller keeps its last answer while the service is away.
     fn without_answer(
-        self,
+        &mut self,
         gate: &Gate,
         authenticator: &Arc<Authenticator>,
         callout: &Callout,
@@ -428,7 +458,7 @@ impl Way {
     }
 
     /// The caller is known, or known to be nobody.
-    fn finish(mut self, gate: &Gate, caller: Caller, accepted: &Accepted, around: &mut Around) -> Step {
+    fn finish(&mut self, gate: &Gate, caller: Caller, accepted: &Accepted, around: &mut Around) -> Step {
         let connection = around.connection;
         if caller == Caller::Nobody(WhyNobody::NoCredential) && gate.anonymous == Anonymous::Deny {
             let denial = self.missing(gate);
@@ -463,7 +493,7 @@ impl Way {
     }
 
     /// On to the upstream, as the rule says how.
-    fn carry(mut self, permit: Permit, outcome: Outcome, caller: Option<Caller>, around: &mut Around) -> Step {
+    fn carry(&mut self, permit: Permit, outcome: Outcome, caller: Option<Caller>, around: &mut Around) -> Step {
         let Some(upstream) = self.rule.as_ref().and_then(|rule| rule.upstream.clone()) else {
             return self.forward(permit, outcome, caller, around);
         };

@@ -32,12 +32,15 @@ pub enum Part {
 
 /// What the upstream is told of this caller. A name that stands twice is set last as the rule says.
 pub fn headers(headers: &[IdentityHeader], principal: &Principal) -> Result<Arc<[Field]>, TooLong> {
-    let mut fields = Vec::with_capacity(headers.len());
+    let mut fields: Vec<Field> = Vec::with_capacity(headers.len());
+    // What is kept takes no more room than it needs: it may be remembered.
+    let mut value = String::with_capacity(USUAL_VALUE_BYTES);
     for header in headers {
-        if let Some(value) = header.template.render(principal)? {
+        value.clear();
+        if header.template.write(principal, &mut value)? {
             let name = header.name.as_str().as_bytes();
-            fields.retain(|(other, _): &Field| other != name);
-            fields.push((name.to_vec(), value.into_bytes()));
+            fields.retain(|(other, _)| other != name);
+            fields.push((name.to_vec(), value.as_bytes().to_vec()));
         }
     }
     Ok(fields.into())
@@ -46,6 +49,9 @@ pub fn headers(headers: &[IdentityHeader], principal: &Principal) -> Result<Arc<
 /// A rendered value was over [`MAX_VALUE_BYTES`]: it is refused, never cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
+
+/// Most values grow no further.
+const USUAL_VALUE_BYTES: usize = 128;
 
 /// Room for many groups, and far below the 60 KiB that Envoy allows for all headers together.
 pub const MAX_VALUE_BYTES: usize = 4096;
@@ -91,18 +97,17 @@ impl Template {
         Ok(Self(parts))
     }
 
-    /// None where a part is absent: the header then does not go out at all.
-    pub fn render(&self, principal: &Principal) -> Result<Option<String>, TooLong> {
-        let mut value = String::new();
+    /// Onto what is empty. False where a part is absent: the header then does not go out at all.
+    fn write(&self, principal: &Principal, value: &mut String) -> Result<bool, TooLong> {
         for part in &self.0 {
-            if !part.render(principal, &mut value) {
-                return Ok(None);
+            if !part.render(principal, value) {
+                return Ok(false);
             }
             if value.len() > MAX_VALUE_BYTES {
                 return Err(TooLong);
             }
         }
-        Ok(Some(value))
+        Ok(true)
     }
 }
 
@@ -158,6 +163,13 @@ fn render_list(elements: &[String], value: &mut String) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    impl Template {
+        fn render(&self, principal: &Principal) -> Result<Option<String>, TooLong> {
+            let mut value = String::new();
+            Ok(self.write(principal, &mut value)?.then_some(value))
+        }
+    }
 
     fn principal() -> Principal {
         Principal {

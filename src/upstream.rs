@@ -3,7 +3,7 @@
 
 pub mod deadline;
 
-use crate::header::{Edits, folds_alike};
+use crate::header::Edits;
 use crate::policy::{Deadline, DeadlineForm, RQ_TIMEOUT, Repeat, UPSTREAM_LONGEST_MS as LONGEST_MS, Upstream};
 use crate::request::Request;
 use crate::time::{UnixTime, rfc3339};
@@ -131,8 +131,8 @@ fn said(deadline: &Deadline, request: &Request, known: bool, edits: &mut Edits) 
         }
     };
     let believed = matches!(said, Said::Until(_) | Said::For(_));
-    for (other, _) in request.headers.iter() {
-        if folds_alike(other, name.as_bytes()) && !(believed && other == name.as_bytes()) {
+    for other in request.headers.alike(name) {
+        if !(believed && other == name.as_bytes()) {
             edits.remove(other);
         }
     }

@@ -39,6 +39,25 @@ pub fn present(places: &[Place], request: &Request) -> Result<bool, Ambiguous> {
 /// Envoy joins repeated `authorization` headers by a comma before a filter sees them. So a comma is
 /// fine only inside a scheme's parameters: `name=value` each (RFC 9110 section 11.4).
 pub(super) fn is_one_credential(value: &[u8]) -> bool {
+    is_plain(value) || is_one_of_many_forms(value)
+}
+
+/// ASCII without a comma, as nearly every credential is: eight bytes at a time, since a token has hundreds.
+fn is_plain(value: &[u8]) -> bool {
+    const COMMAS: u64 = u64::from_ne_bytes([b','; 8]);
+    const LOW_BITS: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (words, rest) = value.as_chunks::<8>();
+    let odd = words.iter().fold(0, |odd, word| {
+        let word = u64::from_ne_bytes(*word);
+        // A high bit is left of it exactly where a byte is zero, which a comma became.
+        let commas = word ^ COMMAS;
+        odd | word | (commas.wrapping_sub(LOW_BITS) & !commas)
+    });
+    odd & HIGH_BITS == 0 && rest.iter().all(|b| b.is_ascii() && *b != b',')
+}
+
+fn is_one_of_many_forms(value: &[u8]) -> bool {
     // The service would be asked about another text: calls carry UTF-8 only.
     if std::str::from_utf8(value).is_err() {
         return false;
@@ -104,6 +123,13 @@ fn one_of_each(place: &Place, request: &Request) -> Result<bool, Ambiguous> {
 }
 
 impl Place {
+    fn header(&self) -> Option<&str> {
+        match self {
+            Self::Header(name) => Some(name.as_str()),
+            Self::Cookie(_) | Self::CookiePrefix(_) | Self::Query(_) => None,
+        }
+    }
+
     /// `name`: decoded.
     fn takes_parameter(&self, name: &[u8]) -> bool {
         matches!(self, Self::Query(parameter) if name == parameter.as_bytes())
@@ -197,22 +223,28 @@ pub fn strip(places: &[Place], request: &Request, edits: &mut Edits) {
     if let Some(target) = target_without(places, request) {
         edits.set(b":path", target);
     }
-    let is_header = |name: &[u8]| {
-        places
-            .iter()
-            .any(|place| matches!(place, Place::Header(n) if folds_alike(n.as_str().as_bytes(), name)))
-    };
-    let cookies_go = edits.remove.contains(b"cookie");
-    let is_cookie = |name: &[u8]| places.iter().any(|place| place.takes_cookie(name));
-    let mut cut = false;
-    for (name, value) in headers.iter() {
-        if is_header(name) {
-            edits.remove(name);
-        } else if name == b"cookie" && !cookies_go {
-            cut |= (may_name(places, value) && cookie::names(value).any(is_cookie)) || cookie::is_empty(value);
+    let names = || places.iter().filter_map(Place::header);
+    let mut there = names().filter_map(|name| {
+        let mut alike = headers.alike(name);
+        Some((alike.next()?, alike))
+    });
+    match (there.next(), there.next()) {
+        (None, _) => {}
+        (Some((first, others)), None) => {
+            edits.remove(first);
+            others.for_each(|name| edits.remove(name));
+        }
+        // Several: in the order of the headers.
+        (Some(_), Some(_)) => {
+            let is_credential = |other: &[u8]| names().any(|name| folds_alike(name.as_bytes(), other));
+            let credentials = headers.iter().filter(|(name, _)| is_credential(name));
+            credentials.for_each(|(name, _)| edits.remove(name));
         }
     }
-    if cut {
+    let is_cookie = |name: &[u8]| places.iter().any(|place| place.takes_cookie(name));
+    let is_cut =
+        |value: &[u8]| cookie::is_empty(value) || (may_name(places, value) && cookie::names(value).any(is_cookie));
+    if headers.all("cookie").any(is_cut) && !edits.remove.contains(b"cookie") {
         let kept = headers
             .all("cookie")
             .filter_map(|value| cookie::without(value, is_cookie));
@@ -252,6 +284,8 @@ pub fn cookies(places: &[Place], request: &Request) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::header::HeaderName;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     #[test]
     fn a_comma_only_inside_parameters() {
@@ -281,6 +315,28 @@ mod tests {
             "DPoP a,b",
         ] {
             assert!(!is_one_credential(two.as_bytes()), "{two}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_one(value in vec(prop_oneof![20 => 0x20..0x7fu8, 1 => any::<u8>(), 1 => Just(b',')], 0..40)) {
+            prop_assert_eq!(is_plain(&value), value.iter().all(|b| b.is_ascii() && *b != b','));
+            prop_assert_eq!(is_one_credential(&value), is_one_of_many_forms(&value));
+        }
+
+        #[test]
+        fn headers_go_in_their_order(names in vec("[xk][-_.][ak]{0,2}", 0..6), placed in vec("[xk]-[ak]{0,2}", 0..3)) {
+            let places: Vec<Place> = placed.iter().map(|name| Place::Header(HeaderName::parse(name).expect("fine"))).collect();
+            let base = [(":method", "GET"), (":authority", "a"), (":path", "/")];
+            let all = base.into_iter().chain(names.iter().map(|name| (&name[..], "x")));
+            let request = Request::parse(std::sync::Arc::new(all.collect())).expect("fine");
+            let mut edits = Edits::default();
+            super::strip(&places, &request, &mut edits);
+            let goes = |name: &&String| placed.iter().any(|place| folds_alike(place.as_bytes(), name.as_bytes()));
+            let mut expected = Edits::default();
+            names.iter().filter(goes).for_each(|name| expected.remove(name.as_bytes()));
+            prop_assert_eq!(edits, expected);
         }
     }
 

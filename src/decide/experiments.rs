@@ -21,9 +21,10 @@ const LONGEST_UNIT_BYTES: usize = 1024;
 impl Way {
     /// For a request that may go on. What is set here may choose its route.
     pub(super) fn experiment(&mut self, principal: Option<&Principal>, around: &mut Around) {
-        let Some(rule) = self.rule.clone().filter(|rule| !rule.experiments.is_empty()) else {
+        let Some(rule) = self.rule.as_ref().filter(|rule| !rule.experiments.is_empty()) else {
             return;
         };
+        let rule = rule.clone();
         self.assigned.reserve_exact(rule.experiments.len());
         for experiment in rule.experiments.iter() {
             let assigned = self.assign(experiment, &rule, principal, around);

@@ -33,9 +33,10 @@ impl Met {
 impl Way {
     /// Takes one of each limit of the rule, or says which has none left.
     pub(super) fn rate(&mut self, met: Met, caller: Option<&Caller>, around: &mut Around) -> Result<(), Denial> {
-        let Some(rule) = self.rule.clone().filter(|rule| !rule.rate_limits.is_empty()) else {
+        let Some(rule) = self.rule.as_ref().filter(|rule| !rule.rate_limits.is_empty()) else {
             return Ok(());
         };
+        let rule = rule.clone();
         match self.take(&rule, met, caller, false, around) {
             Ok(taken) => {
                 self.overflowed.extend(taken);

@@ -12,6 +12,9 @@ use crate::policy::{Policy, Rule};
 use crate::request::{self, Connection};
 use crate::upstream::Carried;
 use std::borrow::Cow;
+use std::fmt;
+use std::mem::take;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +100,7 @@ pub struct OfVariants {
 }
 
 impl OfVariants {
-    fn boxed(self) -> Option<Box<Self>> {
+    fn taken(&mut self) -> Option<Box<Self>> {
         // Taken apart, so that a new part cannot be forgotten here.
         let Self {
             set,
@@ -105,9 +108,9 @@ impl OfVariants {
             cookies,
             private,
             by_route,
-        } = &self;
-        let nothing = set.is_empty() && vary.is_empty() && cookies.is_empty() && !private && by_route.is_empty();
-        (!nothing).then(|| self.into())
+        } = &*self;
+        let nothing = set.is_empty() && vary.is_empty() && cookies.is_empty() && !*private && by_route.is_empty();
+        (!nothing).then(|| take(self).into())
     }
 }
 
@@ -202,7 +205,7 @@ pub struct Record {
     /// A word of a closed list; empty where there is nothing to say.
     pub cause: Cow<'static, str>,
     /// Of a known caller.
-    pub subject: Option<String>,
+    pub subject: Option<Subject>,
     /// Which one was asked, also where it refused or could not be asked.
     pub authenticator: Option<Arc<str>>,
     /// The name of the credential by which the caller is known, or which was refused: of an API key its `id`.
@@ -223,6 +226,30 @@ pub struct Record {
     pub variants: Vec<Assigned>,
     /// False under `mode: observe`: this is what would have been done.
     pub enforced: bool,
+}
+
+/// The text by which a caller is known, held where the caller is: most records are read by nobody.
+#[derive(Clone)]
+pub struct Subject(Arc<Principal>);
+
+impl Deref for Subject {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0.subject
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
 }
 
 impl Record {
@@ -275,7 +302,7 @@ impl Refuse {
 
 impl Way {
     pub(super) fn forward(
-        mut self,
+        &mut self,
         permit: Permit,
         outcome: Outcome,
         caller: Option<Caller>,
@@ -285,14 +312,15 @@ impl Way {
         let (edits, to_client, exposures, variants) = match record.enforced {
             true => {
                 let exposures = self.expose(around);
-                (self.edits, self.to_client, exposures, self.of_variants.boxed())
+                let variants = self.of_variants.taken();
+                (take(&mut self.edits), take(&mut self.to_client), exposures, variants)
             }
             false => Default::default(),
         };
-        record.variants = self.assigned;
+        record.variants = take(&mut self.assigned);
         let on_response = OnResponse {
             to_client,
-            forget: self.forgotten,
+            forget: take(&mut self.forgotten),
             told: None,
             variants,
         };
@@ -306,9 +334,9 @@ impl Way {
         }))
     }
 
-    pub(super) fn refuse(self, denial: Denial, caller: Option<Caller>, connection: &dyn Connection) -> Step {
+    pub(super) fn refuse(&mut self, denial: Denial, caller: Option<Caller>, connection: &dyn Connection) -> Step {
         let row = denial.row();
-        let mut record = self.record(row.outcome, row.cause.clone(), caller.as_ref(), connection);
+        let mut record = self.apart(row.outcome, row.cause.clone(), caller.as_ref(), connection);
         match &denial {
             Denial::AuthUnavailable(failure) => record.failure = Some(*failure),
             Denial::Unsigned => record.unsigned = true,
@@ -333,13 +361,13 @@ impl Way {
 
     /// The filter answers an operator's request itself, unless it only observes.
     pub(super) fn answer(
-        self,
+        &mut self,
         reply: Reply,
         outcome: Outcome,
         caller: Option<Caller>,
         connection: &dyn Connection,
     ) -> Step {
-        let record = self.record(outcome, "".into(), caller.as_ref(), connection);
+        let record = self.apart(outcome, "".into(), caller.as_ref(), connection);
         if let Some(permit) = authz::observing(&self.policy) {
             return Forward::as_it_came(permit, record);
         }
@@ -359,8 +387,22 @@ impl Way {
         debug.require.check(&facts).is_ok()
     }
 
+    /// [`Self::record`] where it is handed on: once in the module, copied by each who calls it.
+    #[inline(never)]
+    fn apart(
+        &mut self,
+        outcome: Outcome,
+        cause: Cow<'static, str>,
+        caller: Option<&Caller>,
+        connection: &dyn Connection,
+    ) -> Record {
+        self.record(outcome, cause, caller, connection)
+    }
+
+    /// Inlined, so that it is written where it stays.
+    #[inline(always)]
     fn record(
-        &self,
+        &mut self,
         outcome: Outcome,
         cause: Cow<'static, str>,
         caller: Option<&Caller>,
@@ -380,17 +422,20 @@ impl Way {
                 (None, Some(fault)) if cause.is_empty() => fault.word().into(),
                 _ => cause,
             },
-            subject: principal.map(|principal| principal.subject.clone()),
+            subject: match caller {
+                Some(Caller::Known(principal)) => Some(Subject(principal.clone())),
+                Some(Caller::Nobody(_)) | None => None,
+            },
             authenticator: principal
                 .map(|principal| principal.authenticator.clone())
                 .or_else(|| credential.authenticator.clone()),
-            credential_id: credential.id.clone(),
+            credential_id: self.credential.id.clone(),
             failure,
             unsigned: false,
             used: Used::Nothing,
             is_told: principal.is_some_and(|principal| self.tells(principal, connection)),
             shadows: shadow::outcomes(self, caller, connection),
-            overflowed: self.overflowed.clone(),
+            overflowed: take(&mut self.overflowed),
             carried: Carried::AsSaid,
             variants: Vec::new(),
             enforced: authz::observing(&self.policy).is_none(),

@@ -1,7 +1,7 @@
 //! For the command line: what each authenticator says, and a decision about a caller who is known beforehand.
 
 use super::look;
-use super::{Around, Presented, Step, Way, walk};
+use super::{Around, Next, Presented, Step, walk};
 use crate::authn::callout::Accepted;
 use crate::authn::credential::Ambiguous;
 use crate::authn::{Caller, Finding, Principal};
@@ -34,7 +34,7 @@ pub fn on_request_of(
     around: &mut Around,
 ) -> Result<Step, NotAsked> {
     let mut missing = None;
-    let step = walk(policy, headers, ends, around, |mut way: Way, gate, around| {
+    let step = walk(policy, headers, ends, around, |way, gate, around| {
         let named =
             |asked: &&Arc<Authenticator>| principal.authenticator.is_empty() || asked.name == principal.authenticator;
         let Some(asked) = gate.authenticators.iter().find(named) else {
@@ -46,7 +46,7 @@ pub fn on_request_of(
             ..principal.clone()
         };
         way.credential = Presented::of(asked.name.clone(), None, None);
-        way.finish(gate, Caller::Known(known.into()), &Accepted::nothing(), around)
+        Next::Step(way.finish(gate, Caller::Known(known.into()), &Accepted::nothing(), around))
     });
     match missing {
         Some(rule) => Err(NotAsked { rule }),

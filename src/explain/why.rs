@@ -380,7 +380,7 @@ fn verdict(decided: &Decided, asked: &Asked, mask: &Mask) -> Verdict {
         verdict.outcome = Some(record.outcome.word());
         verdict.cause = record.cause.to_string();
         verdict.authenticator = record.authenticator.as_ref().map(ToString::to_string);
-        verdict.subject.clone_from(&record.subject);
+        verdict.subject = record.subject.as_ref().map(ToString::to_string);
         verdict.credential_id = record.credential_id.as_ref().map(ToString::to_string);
     }
     match &decided.decision {

@@ -1,5 +1,6 @@
 //! The headers of one message, read once.
 
+use super::folds_alike;
 use super::tag::{Marks, Tag};
 use std::ops::Range;
 
@@ -109,6 +110,16 @@ impl Headers {
     /// Every value under exactly this name, which hosts give in lower case.
     pub fn all<'h, 'n>(&'h self, name: &'n str) -> Values<'h, 'n> {
         self.values(name.as_bytes())
+    }
+
+    /// Names that are this one once folded, as they stand.
+    pub fn alike<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        let name = name.as_bytes();
+        let Values { spans, tag, .. } = self.values(name);
+        spans
+            .filter(move |span| span.tag == tag)
+            .map(|span| self.name(span))
+            .filter(move |other| folds_alike(other, name))
     }
 
     pub fn has(&self, name: &[u8]) -> bool {
@@ -250,6 +261,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn names_alike_are_those_that_fold_alike(
+            names in proptest::collection::vec("[xXk][-_.~k]{0,3}[ab]?", 0..6),
+            wanted in "[xk][-_k]{0,3}[ab]?",
+        ) {
+            let headers: Headers = names.iter().map(|name| (name, "")).collect();
+            let alike = names.iter().filter(|name| folds_alike(name.as_bytes(), wanted.as_bytes()));
+            prop_assert!(headers.alike(&wanted).eq(alike.map(|name| name.as_bytes())));
+        }
+
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
             if let Some(headers) = Headers::from_pairs(bytes) {

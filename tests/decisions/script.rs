@@ -104,7 +104,7 @@ impl Stage {
                 let caller = match (&record.subject, &step) {
                     (Some(subject), Step::Refuse(refuse)) => format!("{subject} {}", refuse.reply.status),
                     (None, Step::Refuse(refuse)) => refuse.reply.status.to_string(),
-                    (subject, _) => subject.clone().unwrap_or_else(|| "nobody".to_owned()),
+                    (subject, _) => subject.as_deref().unwrap_or("nobody").to_owned(),
                 };
                 format!("{} {} {caller}", record.used.word(), record.outcome.word())
             }

@@ -60,7 +60,7 @@ fn same_verdict(explanation: &Explanation, step: &Step) -> Result<(), TestCaseEr
     let verdict = &explanation.verdict;
     prop_assert_eq!(verdict.outcome, Some(record.outcome.word()));
     prop_assert_eq!(&verdict.cause, &*record.cause);
-    prop_assert_eq!(&verdict.subject, &record.subject);
+    prop_assert_eq!(verdict.subject.as_deref(), record.subject.as_deref());
     prop_assert_eq!(verdict.authenticator.as_deref(), record.authenticator.as_deref());
     let rule = explanation.rule.as_ref().map(|rule| rule.name.as_str());
     prop_assert_eq!(rule, record.rule.as_ref().map(|rule| &*rule.name));
