@@ -2,7 +2,7 @@
 
 use super::base64url;
 use super::fault::TokenFault;
-use crate::authn::json::{self, Json, Object};
+use crate::authn::json::{self, Document, Json, JsonFault, Object};
 use std::borrow::Cow;
 
 /// Envoy takes 60 KiB for all headers together, and real tokens have 1 to 4 KiB.
@@ -15,8 +15,8 @@ pub const MAX_DEPTH: usize = 16;
 /// A JWS in compact serialisation (RFC 7515 section 7.1) whose header and payload are JSON objects.
 #[derive(Debug)]
 pub struct Unverified<'t> {
-    pub(super) header: Object,
-    pub(super) claims: Object,
+    header: Document,
+    claims: Document,
     token: Cow<'t, [u8]>,
     /// How much of it is header and payload.
     message: usize,
@@ -46,9 +46,17 @@ impl<'t> Unverified<'t> {
         self.token.get(..self.message).unwrap_or_default()
     }
 
+    pub(super) fn header(&self) -> Object<'_> {
+        self.header.members()
+    }
+
+    pub(super) fn claims(&self) -> Object<'_> {
+        self.claims.members()
+    }
+
     /// `iss`, as the token itself has it.
     pub fn issuer(&self) -> Option<&str> {
-        self.claims.get("iss").and_then(Json::text)
+        self.claims().get("iss").and_then(Json::text)
     }
 }
 
@@ -65,12 +73,12 @@ fn parts(token: &[u8]) -> Result<[&[u8]; 3], TokenFault> {
     }
 }
 
-fn object(part: &[u8], otherwise: TokenFault) -> Result<Object, TokenFault> {
+fn object(part: &[u8], otherwise: TokenFault) -> Result<Document, TokenFault> {
     let bytes = base64url(part).ok_or(TokenFault::Encoding)?;
-    match json::read(&bytes, MAX_DEPTH) {
-        Ok(Json::Object(members)) => Ok(members),
-        Ok(_) | Err(json::JsonFault::Syntax) => Err(otherwise),
-        Err(json::JsonFault::Duplicate) => Err(TokenFault::DuplicateMember),
-        Err(json::JsonFault::TooDeep) => Err(TokenFault::TooDeep),
+    match json::read(bytes, MAX_DEPTH) {
+        Ok(document) if matches!(document.value(), Json::Object(_)) => Ok(document),
+        Ok(_) | Err(JsonFault::Syntax) => Err(otherwise),
+        Err(JsonFault::Duplicate) => Err(TokenFault::DuplicateMember),
+        Err(JsonFault::TooDeep) => Err(TokenFault::TooDeep),
     }
 }
