@@ -152,25 +152,35 @@ fn places(nodes: &[Node], from: usize, end: usize) -> impl Iterator<Item = usize
     let mut next = from;
     std::iter::from_fn(move || {
         let place = next;
-        next = match nodes.get(place).filter(|_| place < end)? {
-            Node::List { end } | Node::Object { end } => *end,
-            _ => place + 1,
-        };
+        next = behind(nodes, place).filter(|_| place < end)?;
         Some(place)
     })
 }
 
 /// The value of the member of that name.
 fn member(nodes: &[Node], texts: &[u8], (from, end): (usize, usize), name: &[u8]) -> Option<usize> {
-    let mut places = places(nodes, from, end);
-    while let (Some(own), Some(value)) = (places.next(), places.next()) {
-        if let Some(Node::Text { from, to }) = nodes.get(own)
+    let mut next = from;
+    while next < end {
+        let place = next + 1;
+        // Most names are told apart by their length.
+        if let Some(Node::Text { from, to }) = nodes.get(next)
+            && to - from == name.len()
             && texts.get(*from..*to) == Some(name)
         {
-            return Some(value);
+            return Some(place);
         }
+        next = behind(nodes, place)?;
     }
     None
+}
+
+/// Where the node stands that follows a value and all that is in it.
+#[inline]
+fn behind(nodes: &[Node], place: usize) -> Option<usize> {
+    Some(match nodes.get(place)? {
+        Node::List { end } | Node::Object { end } => *end,
+        _ => place + 1,
+    })
 }
 
 #[cfg(test)]

@@ -300,8 +300,16 @@ fn list(source: Option<&ListSource>, headers: &Headers) -> Result<Vec<String>, &
 }
 
 fn take_elements<'v>(parts: impl Iterator<Item = &'v str>, elements: &mut Vec<String>) {
-    let parts = parts.map(str::trim).filter(|part| !part.is_empty());
-    elements.extend(parts.map(str::to_owned));
+    for part in parts {
+        let part = match part.as_bytes() {
+            // Nothing to trim, as nearly always: `trim` reads characters from both ends.
+            [b'!'..=b'~', .., b'!'..=b'~'] => part,
+            _ => part.trim(),
+        };
+        if !part.is_empty() {
+            elements.push(part.to_owned());
+        }
+    }
 }
 
 fn text(value: &[u8]) -> Result<&str, &'static str> {

@@ -238,7 +238,7 @@ fn tell(callout: &Callout, request: &Request, strip: &Strip, connection: &dyn Co
     };
     for (name, value) in request.headers.marked(callout.sent.marks()) {
         let is_credential = credential.iter().any(|place| place.is_header(name));
-        let is_trace = is_trace(name) && value.len() <= MAX_TRACE_BYTES;
+        let is_trace = !is_credential && is_trace(name) && value.len() <= MAX_TRACE_BYTES;
         if (is_credential || is_trace || is_wanted(name)) && !callout.sets(name) {
             match (is_credential, is_trace) {
                 (true, _) => told.credential(name, value),

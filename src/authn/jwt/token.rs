@@ -62,14 +62,36 @@ impl<'t> Unverified<'t> {
 
 /// An empty signature is left to whoever looks at the algorithm.
 fn parts(token: &[u8]) -> Result<[&[u8]; 3], TokenFault> {
-    let mut split = token.split(|b| *b == b'.');
-    match (split.next(), split.next(), split.next(), split.count()) {
-        (Some(header), Some(payload), Some(signature), 0) if !header.is_empty() && !payload.is_empty() => {
-            Ok([header, payload, signature])
-        }
+    let (header, rest) = until_dot(token);
+    let (payload, rest) = until_dot(rest.unwrap_or_default());
+    let (signature, more) = until_dot(rest.unwrap_or_default());
+    match (rest, more) {
+        (Some(_), None) if !header.is_empty() && !payload.is_empty() => Ok([header, payload, signature]),
         // RFC 7516 section 9: five parts are a JWE.
-        (_, _, Some(_), 2) => Err(TokenFault::Encrypted),
+        (_, Some(more)) if more.iter().filter(|byte| **byte == b'.').count() == 1 => Err(TokenFault::Encrypted),
         _ => Err(TokenFault::NotCompact),
+    }
+}
+
+/// What stands before the first dot, and what behind it, if there is one.
+fn until_dot(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const TOPS: u64 = ONES << 7;
+    // Eight bytes at a time: a byte that becomes zero borrows from its top bit.
+    let holds_dot = |eight: &[u8; 8]| {
+        let zeros = u64::from_le_bytes(*eight) ^ u64::from_le_bytes([b'.'; 8]);
+        zeros.wrapping_sub(ONES) & !zeros & TOPS != 0
+    };
+    let clear = 8 * text
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .take_while(|eight| !holds_dot(eight))
+        .count();
+    let behind = text.get(clear..).unwrap_or_default();
+    match behind.iter().position(|byte| *byte == b'.') {
+        Some(at) => (text.get(..clear + at).unwrap_or_default(), behind.get(at + 1..)),
+        None => (text, None),
     }
 }
 
@@ -80,5 +102,26 @@ fn object(part: &[u8], otherwise: TokenFault) -> Result<Document, TokenFault> {
         Ok(_) | Err(JsonFault::Syntax) => Err(otherwise),
         Err(JsonFault::Duplicate) => Err(TokenFault::DuplicateMember),
         Err(JsonFault::TooDeep) => Err(TokenFault::TooDeep),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn parts_are_what_stands_between_dots(text in "[a./]{0,12}|[a-c]{0,20}[.][^.]{0,20}[.]?[a-c]{0,20}[.]{0,3}[a-c]{0,9}") {
+            let split: Vec<&[u8]> = text.as_bytes().split(|byte| *byte == b'.').collect();
+            let expected = match split[..] {
+                [header, payload, signature] if !header.is_empty() && !payload.is_empty() => {
+                    Ok([header, payload, signature])
+                }
+                [_, _, _, _, _] => Err(TokenFault::Encrypted),
+                _ => Err(TokenFault::NotCompact),
+            };
+            prop_assert_eq!(parts(text.as_bytes()), expected);
+        }
     }
 }
