@@ -5,7 +5,7 @@ pub mod freshness;
 mod key;
 mod shared;
 
-pub use key::{Key, KeyHasher, Seed};
+pub use key::{Key, KeyHasher, Seed, Spread};
 pub use shared::{
     Asked, Digest, DigestHasher, Generation, MAX_ENTRY_BYTES, NoStore, Refused, Seal, SealKey, Shared, SharedEntry,
     SharedStore, Version,
@@ -15,8 +15,8 @@ use crate::authn::callout::Accepted;
 use crate::authn::{Claim, Principal};
 use crate::denial::ServiceDenial;
 use crate::header::HeaderName;
+use quick_cache::Weighter;
 use quick_cache::unsync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, Weighter};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,7 +181,7 @@ const DENIAL_IN_MIND_MS: u64 = 120_000;
 /// before one of these may serve for its `ttl`, as it would without a denial.
 const DENIALS_IN_MIND: usize = 1024;
 
-type Entries = Cache<Key, Entry, Weight, DefaultHashBuilder, DefaultLifecycle<Key, Entry>>;
+type Entries = Cache<Key, Entry, Weight, Spread, DefaultLifecycle<Key, Entry>>;
 
 /// The part of both bounds that denials may take: they live for seconds.
 const DENIED_SHARE: usize = 8;

@@ -202,7 +202,8 @@ impl Source {
 /// Where the metadata says that the keys are: the path of `jwks_uri`, since a cluster is what a proxy can ask.
 fn keys_page(body: &[u8], issuer: &str) -> Result<Page, FetchFault> {
     let garbled = |what: &str| FetchFault::Document(format!("provider metadata {what}"));
-    let Ok(Json::Object(members)) = json::read(body, MAX_METADATA_DEPTH) else {
+    let metadata = json::read(body.to_vec(), MAX_METADATA_DEPTH);
+    let Ok(Json::Object(members)) = metadata.as_ref().map(|metadata| metadata.value()) else {
         return Err(garbled("is no JSON object"));
     };
     if members.get("issuer").and_then(Json::text) != Some(issuer) {

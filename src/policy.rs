@@ -8,7 +8,7 @@ mod upstream;
 pub use assertion::{AssertedAudience, Assertion};
 pub use authenticator::{
     ApiKey, ApiKeySource, Authenticator, AuthenticatorKind, GateToken, Jwt, KeySource, Mtls, Place, Remote, Secret,
-    TokenPlace,
+    TokenPlace, always_asked,
 };
 pub use upstream::{
     Deadline, DeadlineForm, EXPECTED_TIMEOUT, GRPC_TIMEOUT, LONGEST_MS as UPSTREAM_LONGEST_MS, RQ_TIMEOUT, Repeat,
@@ -199,6 +199,8 @@ pub struct Callout {
     /// Whether the credential goes on to the upstream.
     pub forward: bool,
     pub send: Send,
+    /// All names of request headers that `send` and `credential` may take: [`crate::authn::callout::sent`].
+    pub sent: NameSet,
     pub allow_status: AllowStatus,
     pub principal: PrincipalSource,
     pub accept: Accept,

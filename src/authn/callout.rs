@@ -4,7 +4,7 @@ mod answer;
 mod question;
 
 pub use answer::{Accepted, Answer, CalloutFailure, MAX_DENIAL_BODY_BYTES, Verdict, answered, read, status};
-pub use question::{Question, ask, digest, key, scheme};
+pub use question::{Question, ask, digest, key, scheme, sent};
 
 use super::Finding;
 use super::credential::{self, Ambiguous};

@@ -1,22 +1,62 @@
 //! JSON that somebody else wrote: it has one meaning, or it is refused.
 
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
-use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::fmt;
+mod full;
+mod plain;
 
-/// A JSON value whose objects name each member once.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Json {
+use std::collections::BTreeMap;
+
+/// A JSON text whose objects name each member once. Kept flat, so that reading it costs two allocations however many
+/// values it holds.
+#[derive(Debug, Default)]
+pub struct Document {
+    /// Where names and texts stand.
+    texts: String,
+    /// In the order of the text: behind a list its elements, behind an object name and value of each member.
+    nodes: Vec<Node>,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
     Null,
     Bool(bool),
     Number(serde_json::Number),
-    Text(String),
-    List(Vec<Json>),
-    Object(Object),
+    Text {
+        from: usize,
+        to: usize,
+    },
+    /// `end`: where the first node stands that is not in it.
+    List {
+        end: usize,
+    },
+    Object {
+        end: usize,
+    },
 }
 
-pub type Object = BTreeMap<String, Json>;
+/// One value of a document.
+#[derive(Clone, Copy, Debug)]
+pub enum Json<'d> {
+    Null,
+    Bool(bool),
+    Number(&'d serde_json::Number),
+    Text(&'d str),
+    List(List<'d>),
+    Object(Object<'d>),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct List<'d>(Within<'d>);
+
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'d>(Within<'d>);
+
+/// The nodes of a list or an object.
+#[derive(Clone, Copy, Debug)]
+struct Within<'d> {
+    document: &'d Document,
+    from: usize,
+    end: usize,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonFault {
@@ -28,21 +68,52 @@ pub enum JsonFault {
 }
 
 /// `max_depth`: levels of lists and objects.
-pub fn read(bytes: &[u8], max_depth: usize) -> Result<Json, JsonFault> {
-    let fault = Cell::new(JsonFault::Syntax);
-    let level = Level {
-        below: max_depth,
-        fault: &fault,
-    };
-    let mut source = serde_json::Deserializer::from_slice(bytes);
-    let read = level
-        .deserialize(&mut source)
-        .and_then(|value| source.end().map(|()| value));
-    read.map_err(|_| fault.get())
+pub fn read(bytes: Vec<u8>, max_depth: usize) -> Result<Document, JsonFault> {
+    match plain::nodes(&bytes, max_depth) {
+        Some(nodes) => match String::from_utf8(bytes) {
+            Ok(texts) => Ok(Document { texts, nodes }),
+            Err(error) => full::read(error.as_bytes(), max_depth),
+        },
+        None => full::read(&bytes, max_depth),
+    }
 }
 
-impl Json {
-    pub fn text(&self) -> Option<&str> {
+impl Document {
+    pub fn value(&self) -> Json<'_> {
+        self.at(0)
+    }
+
+    /// Of the object that it is; anything else has none.
+    pub fn members(&self) -> Object<'_> {
+        match self.value() {
+            Json::Object(object) => object,
+            _ => Object(Within {
+                document: self,
+                from: 0,
+                end: 0,
+            }),
+        }
+    }
+
+    fn at(&self, place: usize) -> Json<'_> {
+        let within = |end| Within {
+            document: self,
+            from: place + 1,
+            end,
+        };
+        match self.nodes.get(place) {
+            None | Some(Node::Null) => Json::Null,
+            Some(Node::Bool(value)) => Json::Bool(*value),
+            Some(Node::Number(number)) => Json::Number(number),
+            Some(Node::Text { from, to }) => Json::Text(self.texts.get(*from..*to).unwrap_or_default()),
+            Some(Node::List { end }) => Json::List(List(within(*end))),
+            Some(Node::Object { end }) => Json::Object(Object(within(*end))),
+        }
+    }
+}
+
+impl<'d> Json<'d> {
+    pub fn text(self) -> Option<&'d str> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
@@ -50,122 +121,67 @@ impl Json {
     }
 }
 
-/// What may still follow; `fault` carries out what serde's error would only say in words.
-#[derive(Clone, Copy)]
-struct Level<'f> {
-    below: usize,
-    fault: &'f Cell<JsonFault>,
-}
-
-impl Level<'_> {
-    fn below<E: Error>(self) -> Result<Self, E> {
-        match self.below.checked_sub(1) {
-            Some(below) => Ok(Self { below, ..self }),
-            None => Err(self.fail(JsonFault::TooDeep)),
-        }
-    }
-
-    fn fail<E: Error>(self, fault: JsonFault) -> E {
-        self.fault.set(fault);
-        E::custom("")
+impl<'d> List<'d> {
+    pub fn iter(self) -> impl Iterator<Item = Json<'d>> {
+        let Within { document, from, end } = self.0;
+        places(&document.nodes, from, end).map(|place| document.at(place))
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Level<'_> {
-    type Value = Json;
+impl<'d> Object<'d> {
+    pub fn get(self, name: &str) -> Option<Json<'d>> {
+        let Within { document, from, end } = self.0;
+        let place = member(&document.nodes, document.texts.as_bytes(), (from, end), name.as_bytes())?;
+        Some(document.at(place))
+    }
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, source: D) -> Result<Json, D::Error> {
-        source.deserialize_any(self)
+    /// Its members by name.
+    pub fn sorted(self) -> BTreeMap<&'d str, Json<'d>> {
+        let Within { document, from, end } = self.0;
+        let mut members = BTreeMap::new();
+        let mut places = places(&document.nodes, from, end);
+        while let (Some(name), Some(value)) = (places.next(), places.next()) {
+            members.insert(document.at(name).text().unwrap_or_default(), document.at(value));
+        }
+        members
     }
 }
 
-impl<'de> Visitor<'de> for Level<'_> {
-    type Value = Json;
+/// Of the values that stand in a list or an object, without those in them.
+fn places(nodes: &[Node], from: usize, end: usize) -> impl Iterator<Item = usize> {
+    let mut next = from;
+    std::iter::from_fn(move || {
+        let place = next;
+        next = behind(nodes, place).filter(|_| place < end)?;
+        Some(place)
+    })
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Json, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Number(value.into()))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Number(value.into()))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Json, E> {
-        let number = serde_json::Number::from_f64(value);
-        number.map(Json::Number).ok_or_else(|| self.fail(JsonFault::Syntax))
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::Text(value.to_owned()))
-    }
-
-    fn visit_string<E: Error>(self, value: String) -> Result<Json, E> {
-        Ok(Json::Text(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut source: A) -> Result<Json, A::Error> {
-        let below = self.below()?;
-        let mut items = Vec::new();
-        while let Some(item) = source.next_element_seed(below)? {
-            items.push(item);
+/// The value of the member of that name.
+fn member(nodes: &[Node], texts: &[u8], (from, end): (usize, usize), name: &[u8]) -> Option<usize> {
+    let mut next = from;
+    while next < end {
+        let place = next + 1;
+        // Most names are told apart by their length.
+        if let Some(Node::Text { from, to }) = nodes.get(next)
+            && to - from == name.len()
+            && texts.get(*from..*to) == Some(name)
+        {
+            return Some(place);
         }
-        Ok(Json::List(items))
+        next = behind(nodes, place)?;
     }
+    None
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut source: A) -> Result<Json, A::Error> {
-        let below = self.below()?;
-        let mut members = Object::new();
-        while let Some(name) = source.next_key::<String>()? {
-            let value = source.next_value_seed(below)?;
-            if members.insert(name, value).is_some() {
-                return Err(self.fail(JsonFault::Duplicate));
-            }
-        }
-        Ok(Json::Object(members))
-    }
+/// Where the node stands that follows a value and all that is in it.
+#[inline]
+fn behind(nodes: &[Node], place: usize) -> Option<usize> {
+    Some(match nodes.get(place)? {
+        Node::List { end } | Node::Object { end } => *end,
+        _ => place + 1,
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn refused(text: &str, fault: JsonFault) {
-        assert_eq!(read(text.as_bytes(), 3), Err(fault), "{text}");
-    }
-
-    #[test]
-    fn one_meaning_or_none() {
-        refused(r#"{"a":1,"a":1}"#, JsonFault::Duplicate);
-        refused(r#"{"a":1,"\u0061":2}"#, JsonFault::Duplicate);
-        refused(r#"{"b":[{"a":1,"a":2}]}"#, JsonFault::Duplicate);
-        refused("[[[[]]]]", JsonFault::TooDeep);
-        for text in [
-            "",
-            "{",
-            "{} {}",
-            "1e400",
-            "NaN",
-            "{a:1}",
-            "\u{feff}{}",
-            r#""\ud800""#,
-            "[1,]",
-        ] {
-            refused(text, JsonFault::Syntax);
-        }
-        assert_eq!(read(b"\"\xff\"", 3), Err(JsonFault::Syntax));
-        assert!(read(b" [[[1]]] ", 3).is_ok());
-    }
-}
+mod tests;

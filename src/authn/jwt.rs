@@ -128,13 +128,13 @@ impl Unverified<'_> {
         now: Duration,
         signatures: &dyn Signatures,
     ) -> Result<Verified, TokenFault> {
-        let header = Header::read(&self.header, verification.typ)?;
+        let header = Header::read(self.header(), verification.typ)?;
         let algorithm = header.algorithm(&verification.algorithms)?;
         if self.issuer() != Some(verification.issuer.as_str()) {
             return Err(TokenFault::Issuer);
         }
-        let (expires_at, window) = times::check(&self.claims, verification, now)?;
-        claims::audience(&self.claims, &verification.audiences)?;
+        let (expires_at, window) = times::check(self.claims(), verification, now)?;
+        claims::audience(self.claims(), &verification.audiences)?;
         let candidates = keys.candidates(header.kid, algorithm)?;
         let signed = signature::check(self, algorithm, &candidates, signatures)?;
         Ok(Verified {

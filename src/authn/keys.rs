@@ -10,7 +10,7 @@ pub(super) use ecdsa::{Curve, to_der as ecdsa_der};
 pub(super) use key::Material;
 pub use key::{Key, MAX_RSA_BITS, MIN_RSA_BITS};
 
-use super::json::{self, Json, JsonFault, Object};
+use super::json::{self, Json, JsonFault};
 use super::jwt::{Algorithm, TokenFault};
 use std::fmt;
 
@@ -61,14 +61,11 @@ impl KeySet {
         if bytes.len() > MAX_SET_BYTES {
             return Err(KeySetFault::TooLarge);
         }
-        let jwks = match json::read(bytes, MAX_DEPTH)? {
-            Json::Object(mut set) => match set.remove("keys") {
-                Some(Json::List(jwks)) => jwks,
-                _ => return Err(KeySetFault::NotASet),
-            },
-            _ => return Err(KeySetFault::NotASet),
+        let set = json::read(bytes.to_vec(), MAX_DEPTH)?;
+        let Some(Json::List(jwks)) = set.members().get("keys") else {
+            return Err(KeySetFault::NotASet);
         };
-        if jwks.len() > MAX_KEYS {
+        if jwks.iter().count() > MAX_KEYS {
             return Err(KeySetFault::TooManyKeys);
         }
         let mut keys = Vec::new();
@@ -133,10 +130,9 @@ impl From<JsonFault> for KeySetFault {
 }
 
 /// For a warning: as much of it as a log line bears.
-fn kid(jwk: &Json) -> Option<String> {
-    let members: &Object = match jwk {
-        Json::Object(members) => members,
-        _ => return None,
+fn kid(jwk: Json) -> Option<String> {
+    let Json::Object(members) = jwk else {
+        return None;
     };
     members.get("kid")?.text().map(|kid| kid.chars().take(64).collect())
 }

@@ -13,6 +13,7 @@ use super::node::Node;
 use super::place;
 use super::read::{Fields, Known, all, not_yet};
 use super::sink::{Checked, Sink};
+use crate::authn::callout;
 use crate::cache::CachePolicy;
 use crate::header::Folded;
 use crate::policy::{Callout, OnFailure, Place, Protocol};
@@ -71,7 +72,7 @@ pub fn read(sink: &Sink, node: &Node, union: &Union) -> Checked<Callout> {
     let credential = credential?;
     let cache = cache?;
     tells_callers_apart(sink, &fields, cache.as_ref(), credential.as_deref())?;
-    let target = target?;
+    let (target, send) = (target?, send?);
     Ok(Callout {
         protocol: protocol?,
         cluster: target.cluster.into(),
@@ -79,9 +80,10 @@ pub fn read(sink: &Sink, node: &Node, union: &Union) -> Checked<Callout> {
         path: target.path,
         timeout: timeout?,
         retry: retry?,
+        sent: callout::sent(&send.headers, credential.as_deref()),
         credential,
         forward: forward?.unwrap_or(false),
-        send: send?,
+        send,
         allow_status: allow_status?,
         principal: principal?,
         accept: accept?.unwrap_or_default(),

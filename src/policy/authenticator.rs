@@ -75,12 +75,17 @@ impl Authenticator {
 impl Callout {
     /// Where the credential stands; `authorization` where the policy names no place.
     pub fn credential_places(&self) -> &[Place] {
-        static AUTHORIZATION: LazyLock<Vec<Place>> = LazyLock::new(|| {
-            let name = HeaderName::parse("authorization");
-            name.map(Place::Header).into_iter().collect()
-        });
-        self.credential.as_deref().unwrap_or(&AUTHORIZATION)
+        self.credential.as_deref().unwrap_or(always_asked())
     }
+}
+
+/// Where the credential of a callout stands whose policy names no place.
+pub fn always_asked() -> &'static [Place] {
+    static AUTHORIZATION: LazyLock<Vec<Place>> = LazyLock::new(|| {
+        let name = HeaderName::parse("authorization");
+        name.map(Place::Header).into_iter().collect()
+    });
+    &AUTHORIZATION
 }
 
 /// Where a credential may stand in a request.

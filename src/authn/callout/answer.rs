@@ -272,11 +272,11 @@ fn principal(
         if values.next().is_some() {
             return Err("a claim header stands twice in the answer");
         }
-        claims.push((claim.clone(), Claim::Scalar(text(value)?)));
+        claims.push((claim.clone(), Claim::Scalar(text(value)?.to_owned())));
     }
     Ok(Principal {
         authenticator: authenticator.name.clone(),
-        subject,
+        subject: subject.to_owned(),
         groups: list(source.groups.as_ref(), headers)?,
         scopes: list(source.scopes.as_ref(), headers)?,
         claims,
@@ -289,22 +289,35 @@ fn list(source: Option<&ListSource>, headers: &Headers) -> Result<Vec<String>, &
     let Some(source) = source else { return Ok(elements) };
     for value in headers.all(source.header.as_str()) {
         let value = text(value)?;
-        let parts = value
-            .split(source.split.as_str())
-            .map(str::trim)
-            .filter(|part| !part.is_empty());
-        elements.extend(parts.map(str::to_owned));
+        let mut split = source.split.chars();
+        // A search for a text costs more than what is searched.
+        match (split.next(), split.next()) {
+            (Some(separator), None) => take_elements(value.split(separator), &mut elements),
+            _ => take_elements(value.split(source.split.as_str()), &mut elements),
+        }
     }
     Ok(elements)
 }
 
-fn text(value: &[u8]) -> Result<String, &'static str> {
+fn take_elements<'v>(parts: impl Iterator<Item = &'v str>, elements: &mut Vec<String>) {
+    for part in parts {
+        let part = match part.as_bytes() {
+            // Nothing to trim, as nearly always: `trim` reads characters from both ends.
+            [b'!'..=b'~', .., b'!'..=b'~'] => part,
+            _ => part.trim(),
+        };
+        if !part.is_empty() {
+            elements.push(part.to_owned());
+        }
+    }
+}
+
+fn text(value: &[u8]) -> Result<&str, &'static str> {
     let mut value = value;
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
-    let text = std::str::from_utf8(value).map_err(|_| "a header of the answer that says who calls is not UTF-8")?;
-    Ok(text.to_owned())
+    std::str::from_utf8(value).map_err(|_| "a header of the answer that says who calls is not UTF-8")
 }
 
 /// The headers of one answer, less those that are never taken.

@@ -4,8 +4,8 @@
 use super::is_never_passed;
 use crate::authn::credential;
 use crate::cache::{Digest, DigestHasher, Ignored, Key, KeyHasher, Seed};
-use crate::header::{Headers, folds_alike};
-use crate::policy::{Authority, Callout, Place, Protocol, SendBody};
+use crate::header::{Headers, NamePattern, NameSet, folds_alike};
+use crate::policy::{Authority, Callout, Place, Protocol, SendBody, always_asked};
 use crate::request::{Connection, Request};
 use crate::strip::Strip;
 use std::sync::Arc;
@@ -45,25 +45,26 @@ impl std::fmt::Debug for Question {
 
 /// Always passed on, so that the service's work shows in the caller's trace: Envoy starts no span
 /// for a filter's call and adds none of these.
+const TRACE: [&str; 15] = [
+    "x-request-id",
+    "traceparent",
+    "tracestate",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "x-ot-span-context",
+    "x-cloud-trace-context",
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-sampling-priority",
+    "sw8",
+];
+
 fn is_trace(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"x-request-id"
-            | b"traceparent"
-            | b"tracestate"
-            | b"b3"
-            | b"x-b3-traceid"
-            | b"x-b3-spanid"
-            | b"x-b3-parentspanid"
-            | b"x-b3-sampled"
-            | b"x-b3-flags"
-            | b"x-ot-span-context"
-            | b"x-cloud-trace-context"
-            | b"x-datadog-trace-id"
-            | b"x-datadog-parent-id"
-            | b"x-datadog-sampling-priority"
-            | b"sw8"
-    )
+    TRACE.iter().any(|trace| trace.as_bytes() == name)
 }
 
 /// Callers write these, and answers are not told apart by them: what is as long as this makes no service fail. A
@@ -214,6 +215,19 @@ impl Told for Keyed<'_> {
     fn trace(&mut self, _: &[u8], _: &[u8]) {}
 }
 
+/// Every name that [`tell`] may take of a request, and few others: most of a request's headers are told by it to stay
+/// behind.
+pub fn sent(patterns: &[NamePattern], credential: Option<&[Place]>) -> NameSet {
+    let exact = |name: &str| NamePattern::parse(name).ok();
+    let places = credential.unwrap_or(always_asked());
+    let credentials = places.iter().filter_map(|place| match place {
+        Place::Header(name) => exact(name.as_str()),
+        Place::Cookie(_) | Place::CookiePrefix(_) | Place::Query(_) => None,
+    });
+    let named = TRACE.iter().filter_map(|name| exact(name)).chain(credentials);
+    named.chain(patterns.iter().cloned()).collect()
+}
+
 fn tell(callout: &Callout, request: &Request, strip: &Strip, connection: &dyn Connection, told: &mut impl Told) {
     pseudo_headers(callout, request, told);
     let credential = callout.credential_places();
@@ -222,9 +236,9 @@ fn tell(callout: &Callout, request: &Request, strip: &Strip, connection: &dyn Co
         let may = || !is_never_passed(name) && !strip.takes(name);
         callout.send.headers.iter().any(|pattern| pattern.matches(name)) && may()
     };
-    for (name, value) in request.headers.iter() {
+    for (name, value) in request.headers.marked(callout.sent.marks()) {
         let is_credential = credential.iter().any(|place| place.is_header(name));
-        let is_trace = is_trace(name) && value.len() <= MAX_TRACE_BYTES;
+        let is_trace = !is_credential && is_trace(name) && value.len() <= MAX_TRACE_BYTES;
         if (is_credential || is_trace || is_wanted(name)) && !callout.sets(name) {
             match (is_credential, is_trace) {
                 (true, _) => told.credential(name, value),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// `aud` is a text or a list of texts (RFC 7519 section 4.1.3).
-pub fn audience(claims: &Object, audiences: &Audiences) -> Result<(), TokenFault> {
+pub fn audience(claims: Object, audiences: &Audiences) -> Result<(), TokenFault> {
     let Audiences::Listed(ours) = audiences else {
         return Ok(());
     };
@@ -31,7 +31,7 @@ pub fn audience(claims: &Object, audiences: &Audiences) -> Result<(), TokenFault
 pub fn principal(signed: Signed, source: &ClaimSource, authenticator: &Arc<str>) -> Result<Principal, TokenFault> {
     let claims = signed.claims();
     let subject = match find(claims, &source.subject) {
-        Some(Json::Text(text)) if !text.is_empty() => text.clone(),
+        Some(Json::Text(text)) if !text.is_empty() => text.to_owned(),
         Some(Json::Number(number)) => exact(number).ok_or(TokenFault::Subject)?,
         _ => return Err(TokenFault::Subject),
     };
@@ -42,10 +42,8 @@ pub fn principal(signed: Signed, source: &ClaimSource, authenticator: &Arc<str>)
         }
     }
     if let Some(Json::Object(members)) = source.members_of.as_ref().and_then(|path| find(claims, path)) {
-        let members = members
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), claim(value)?)));
-        taken.extend(members);
+        let members = members.sorted().into_iter();
+        taken.extend(members.filter_map(|(name, value)| Some((name.to_owned(), claim(value)?))));
     }
     let principal = Principal {
         authenticator: authenticator.clone(),
@@ -66,17 +64,18 @@ pub fn principal(signed: Signed, source: &ClaimSource, authenticator: &Arc<str>)
 /// More than a rule would name. What is left out is computed here, as it would be without the earlier gate.
 const MAX_VARIANTS: usize = 64;
 
-fn variants(claims: &Object, path: Option<&ClaimPath>) -> Vec<(String, String)> {
+fn variants(claims: Object, path: Option<&ClaimPath>) -> Vec<(String, String)> {
     let Some(Json::Object(members)) = path.and_then(|path| find(claims, path)) else {
         return vec![];
     };
     let texts = members
-        .iter()
-        .filter_map(|(name, value)| Some((name.clone(), value.text()?.to_owned())));
+        .sorted()
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value.text()?.to_owned())));
     texts.take(MAX_VARIANTS).collect()
 }
 
-fn find<'t>(claims: &'t Object, path: &ClaimPath) -> Option<&'t Json> {
+fn find<'t>(claims: Object<'t>, path: &ClaimPath) -> Option<Json<'t>> {
     let (first, rest) = path.0.split_first()?;
     rest.iter().try_fold(claims.get(first)?, |value, name| match value {
         Json::Object(members) => members.get(name),
@@ -86,7 +85,7 @@ fn find<'t>(claims: &'t Object, path: &ClaimPath) -> Option<&'t Json> {
 
 /// A list that cannot be read whole is no empty list: `none_of` would be met by it.
 fn list(
-    claims: &Object,
+    claims: Object,
     path: Option<&ClaimPath>,
     split: impl Fn(&str) -> Vec<String>,
 ) -> Result<Vec<String>, TokenFault> {
@@ -103,13 +102,12 @@ fn list(
 
 /// None: the caller has no such claim, which meets no condition. So it is where a list holds more than
 /// scalars, or a number has no exact text.
-fn claim(value: &Json) -> Option<Claim> {
+fn claim(value: Json) -> Option<Claim> {
     match value {
         Json::List(elements) => elements.iter().map(scalar).collect::<Option<_>>().map(Claim::List),
         Json::Object(members) => {
-            let members = members
-                .iter()
-                .filter_map(|(name, value)| Some((name.clone(), claim(value)?)));
+            let members = members.sorted().into_iter();
+            let members = members.filter_map(|(name, value)| Some((name.to_owned(), claim(value)?)));
             let mut object = BTreeMap::new();
             object.extend(members);
             Some(Claim::Object(object))
@@ -118,9 +116,9 @@ fn claim(value: &Json) -> Option<Claim> {
     }
 }
 
-fn scalar(value: &Json) -> Option<String> {
+fn scalar(value: Json) -> Option<String> {
     match value {
-        Json::Text(text) => Some(text.clone()),
+        Json::Text(text) => Some(text.to_owned()),
         Json::Bool(value) => Some(value.to_string()),
         Json::Number(number) => exact(number),
         Json::Null | Json::List(_) | Json::Object(_) => None,

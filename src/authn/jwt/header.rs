@@ -18,9 +18,9 @@ const CALLERS: [&str; 2] = ["jwt", "at+jwt"];
 const ASSERTION: &str = "meshgate+jwt";
 
 impl<'t> Header<'t> {
-    pub fn read(header: &'t Object, wanted: TokenType) -> Result<Self, TokenFault> {
+    pub fn read(header: Object<'t>, wanted: TokenType) -> Result<Self, TokenFault> {
         // Each extension in it must be understood, and we understand none.
-        if header.contains_key("crit") {
+        if header.get("crit").is_some() {
             return Err(TokenFault::Critical);
         }
         if !is_wanted(text(header, "typ")?, wanted) {
@@ -49,15 +49,18 @@ fn is_wanted(typ: Option<&str>, wanted: TokenType) -> bool {
     let Some(typ) = typ else {
         return wanted == TokenType::Callers;
     };
-    let typ = typ.to_ascii_lowercase();
-    let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+    const APPLICATION: &str = "application/";
+    let typ = match typ.split_at_checked(APPLICATION.len()) {
+        Some((start, rest)) if start.eq_ignore_ascii_case(APPLICATION) => rest,
+        _ => typ,
+    };
     match wanted {
-        TokenType::Callers => CALLERS.contains(&typ),
-        TokenType::Assertion => typ == ASSERTION,
+        TokenType::Callers => CALLERS.iter().any(|caller| typ.eq_ignore_ascii_case(caller)),
+        TokenType::Assertion => typ.eq_ignore_ascii_case(ASSERTION),
     }
 }
 
-fn text<'t>(header: &'t Object, name: &str) -> Result<Option<&'t str>, TokenFault> {
+fn text<'t>(header: Object<'t>, name: &str) -> Result<Option<&'t str>, TokenFault> {
     match header.get(name) {
         None => Ok(None),
         Some(Json::Text(text)) => Ok(Some(text)),

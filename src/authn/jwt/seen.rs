@@ -1,12 +1,12 @@
 //! Tokens that came before, so that their signatures are checked once.
 
 use super::{TokenFault, Verified};
-use crate::cache::Seed;
+use crate::cache::{Seed, Spread};
 use quick_cache::UnitWeighter;
 use quick_cache::unsync::Cache;
 use quick_cache::unsync::DefaultLifecycle;
 use siphasher::sip128::{Hasher128, SipHasher13};
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,36 +125,6 @@ fn room(entries: usize) -> Verdicts {
 impl Hash for TokenId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash as u64);
-    }
-}
-
-/// An id is a keyed hash already.
-#[derive(Clone, Copy, Debug, Default)]
-struct Spread;
-
-struct Through(u64);
-
-impl BuildHasher for Spread {
-    type Hasher = Through;
-
-    fn build_hasher(&self) -> Through {
-        Through(0)
-    }
-}
-
-impl Hasher for Through {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

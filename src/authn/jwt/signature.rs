@@ -48,10 +48,10 @@ impl Signatures for InRust {
 }
 
 /// Claims that a key of the issuer has signed. Made here and nowhere else.
-pub struct Signed<'t>(&'t Object);
+pub struct Signed<'t>(Object<'t>);
 
 impl<'t> Signed<'t> {
-    pub fn claims(&self) -> &'t Object {
+    pub fn claims(&self) -> Object<'t> {
         self.0
     }
 }
@@ -66,7 +66,7 @@ pub fn check<'t>(
     let mut fault = TokenFault::Signature;
     for key in candidates {
         match holds(key.material(), algorithm, token.message(), &token.signature, signatures) {
-            Some(true) => return Ok(Signed(&token.claims)),
+            Some(true) => return Ok(Signed(token.claims())),
             Some(false) => {}
             None => fault = TokenFault::NoVerifier,
         }

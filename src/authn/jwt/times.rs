@@ -24,7 +24,7 @@ impl Window {
 }
 
 /// `exp`, and when the token is good.
-pub fn check(claims: &Object, asked: &Verification, now: Duration) -> Result<(Duration, Window), TokenFault> {
+pub fn check(claims: Object, asked: &Verification, now: Duration) -> Result<(Duration, Window), TokenFault> {
     let skew = asked.clock_skew;
     let expires = date(claims, "exp")?.ok_or(TokenFault::NoExpiry)?;
     let not_before = date(claims, "nbf")?.unwrap_or_default();
@@ -51,7 +51,7 @@ pub fn check(claims: &Object, asked: &Verification, now: Duration) -> Result<(Du
 }
 
 /// A NumericDate (RFC 7519 section 2): seconds, whole or not.
-fn date(claims: &Object, name: &str) -> Result<Option<Duration>, TokenFault> {
+fn date(claims: Object, name: &str) -> Result<Option<Duration>, TokenFault> {
     let number = match claims.get(name) {
         None => return Ok(None),
         Some(Json::Number(number)) => number,

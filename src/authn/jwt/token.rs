@@ -2,7 +2,7 @@
 
 use super::base64url;
 use super::fault::TokenFault;
-use crate::authn::json::{self, Json, Object};
+use crate::authn::json::{self, Document, Json, JsonFault, Object};
 use std::borrow::Cow;
 
 /// Envoy takes 60 KiB for all headers together, and real tokens have 1 to 4 KiB.
@@ -15,8 +15,8 @@ pub const MAX_DEPTH: usize = 16;
 /// A JWS in compact serialisation (RFC 7515 section 7.1) whose header and payload are JSON objects.
 #[derive(Debug)]
 pub struct Unverified<'t> {
-    pub(super) header: Object,
-    pub(super) claims: Object,
+    header: Document,
+    claims: Document,
     token: Cow<'t, [u8]>,
     /// How much of it is header and payload.
     message: usize,
@@ -46,31 +46,82 @@ impl<'t> Unverified<'t> {
         self.token.get(..self.message).unwrap_or_default()
     }
 
+    pub(super) fn header(&self) -> Object<'_> {
+        self.header.members()
+    }
+
+    pub(super) fn claims(&self) -> Object<'_> {
+        self.claims.members()
+    }
+
     /// `iss`, as the token itself has it.
     pub fn issuer(&self) -> Option<&str> {
-        self.claims.get("iss").and_then(Json::text)
+        self.claims().get("iss").and_then(Json::text)
     }
 }
 
 /// An empty signature is left to whoever looks at the algorithm.
 fn parts(token: &[u8]) -> Result<[&[u8]; 3], TokenFault> {
-    let mut split = token.split(|b| *b == b'.');
-    match (split.next(), split.next(), split.next(), split.count()) {
-        (Some(header), Some(payload), Some(signature), 0) if !header.is_empty() && !payload.is_empty() => {
-            Ok([header, payload, signature])
-        }
+    let (header, rest) = until_dot(token);
+    let (payload, rest) = until_dot(rest.unwrap_or_default());
+    let (signature, more) = until_dot(rest.unwrap_or_default());
+    match (rest, more) {
+        (Some(_), None) if !header.is_empty() && !payload.is_empty() => Ok([header, payload, signature]),
         // RFC 7516 section 9: five parts are a JWE.
-        (_, _, Some(_), 2) => Err(TokenFault::Encrypted),
+        (_, Some(more)) if more.iter().filter(|byte| **byte == b'.').count() == 1 => Err(TokenFault::Encrypted),
         _ => Err(TokenFault::NotCompact),
     }
 }
 
-fn object(part: &[u8], otherwise: TokenFault) -> Result<Object, TokenFault> {
+/// What stands before the first dot, and what behind it, if there is one.
+fn until_dot(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const TOPS: u64 = ONES << 7;
+    // Eight bytes at a time: a byte that becomes zero borrows from its top bit.
+    let holds_dot = |eight: &[u8; 8]| {
+        let zeros = u64::from_le_bytes(*eight) ^ u64::from_le_bytes([b'.'; 8]);
+        zeros.wrapping_sub(ONES) & !zeros & TOPS != 0
+    };
+    let clear = 8 * text
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .take_while(|eight| !holds_dot(eight))
+        .count();
+    let behind = text.get(clear..).unwrap_or_default();
+    match behind.iter().position(|byte| *byte == b'.') {
+        Some(at) => (text.get(..clear + at).unwrap_or_default(), behind.get(at + 1..)),
+        None => (text, None),
+    }
+}
+
+fn object(part: &[u8], otherwise: TokenFault) -> Result<Document, TokenFault> {
     let bytes = base64url(part).ok_or(TokenFault::Encoding)?;
-    match json::read(&bytes, MAX_DEPTH) {
-        Ok(Json::Object(members)) => Ok(members),
-        Ok(_) | Err(json::JsonFault::Syntax) => Err(otherwise),
-        Err(json::JsonFault::Duplicate) => Err(TokenFault::DuplicateMember),
-        Err(json::JsonFault::TooDeep) => Err(TokenFault::TooDeep),
+    match json::read(bytes, MAX_DEPTH) {
+        Ok(document) if matches!(document.value(), Json::Object(_)) => Ok(document),
+        Ok(_) | Err(JsonFault::Syntax) => Err(otherwise),
+        Err(JsonFault::Duplicate) => Err(TokenFault::DuplicateMember),
+        Err(JsonFault::TooDeep) => Err(TokenFault::TooDeep),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn parts_are_what_stands_between_dots(text in "[a./]{0,12}|[a-c]{0,20}[.][^.]{0,20}[.]?[a-c]{0,20}[.]{0,3}[a-c]{0,9}") {
+            let split: Vec<&[u8]> = text.as_bytes().split(|byte| *byte == b'.').collect();
+            let expected = match split[..] {
+                [header, payload, signature] if !header.is_empty() && !payload.is_empty() => {
+                    Ok([header, payload, signature])
+                }
+                [_, _, _, _, _] => Err(TokenFault::Encrypted),
+                _ => Err(TokenFault::NotCompact),
+            };
+            prop_assert_eq!(parts(text.as_bytes()), expected);
+        }
     }
 }

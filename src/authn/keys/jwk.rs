@@ -13,12 +13,12 @@ const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 const OFF_CURVE: &str = "point is not on the curve";
 
-pub fn read(jwk: &Json) -> Result<Key, &'static str> {
+pub fn read(jwk: Json) -> Result<Key, &'static str> {
     let Json::Object(jwk) = jwk else {
         return Err("not a JSON object");
     };
     // Whoever publishes it has lost it, and tokens signed with it say nothing.
-    if PRIVATE.iter().any(|name| jwk.contains_key(*name)) {
+    if PRIVATE.iter().any(|name| jwk.get(name).is_some()) {
         return Err("holds a private key: it is public now, replace it");
     }
     let kid = text(jwk, "kid", "kid is not a text")?.map(str::to_owned);
@@ -50,7 +50,7 @@ pub fn read(jwk: &Json) -> Result<Key, &'static str> {
     }
 }
 
-fn is_for_signatures(jwk: &Object) -> Result<(), &'static str> {
+fn is_for_signatures(jwk: Object) -> Result<(), &'static str> {
     if text(jwk, "use", "use is not a text")?.is_some_and(|purpose| purpose != "sig") {
         return Err("use is not sig");
     }
@@ -69,7 +69,7 @@ fn algorithm(name: &str) -> Result<Algorithm, &'static str> {
     }
 }
 
-fn rsa(jwk: &Object) -> Result<Material, &'static str> {
+fn rsa(jwk: Object) -> Result<Material, &'static str> {
     // Leading zeros are against RFC 7518 section 6.3.1, common, and harmless.
     let n = bytes(jwk, "n", "n is not base64url")?;
     let n = der::strip_zeros(&n);
@@ -97,7 +97,7 @@ fn rsa(jwk: &Object) -> Result<Material, &'static str> {
     }))
 }
 
-fn p256(jwk: &Object) -> Result<Material, &'static str> {
+fn p256(jwk: Object) -> Result<Material, &'static str> {
     let (x, y) = coordinates(jwk, Curve::P256)?;
     let point = [&[4], &x[..], &y[..]].concat();
     Ok(Material::P256(P256 {
@@ -106,7 +106,7 @@ fn p256(jwk: &Object) -> Result<Material, &'static str> {
     }))
 }
 
-fn p384(jwk: &Object) -> Result<Material, &'static str> {
+fn p384(jwk: Object) -> Result<Material, &'static str> {
     let (x, y) = coordinates(jwk, Curve::P384)?;
     if !p384::is_on_curve(&x, &y) {
         return Err(OFF_CURVE);
@@ -118,7 +118,7 @@ fn p384(jwk: &Object) -> Result<Material, &'static str> {
 }
 
 /// As long as the curve's field (RFC 7518 section 6.2.1.2).
-fn coordinates(jwk: &Object, curve: Curve) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
+fn coordinates(jwk: Object, curve: Curve) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
     let x = bytes(jwk, "x", "x is not base64url")?;
     let y = bytes(jwk, "y", "y is not base64url")?;
     match x.len() == curve.bytes() && y.len() == curve.bytes() {
@@ -127,7 +127,7 @@ fn coordinates(jwk: &Object, curve: Curve) -> Result<(Vec<u8>, Vec<u8>), &'stati
     }
 }
 
-fn ed25519(jwk: &Object) -> Result<Material, &'static str> {
+fn ed25519(jwk: Object) -> Result<Material, &'static str> {
     let x = bytes(jwk, "x", "x is not base64url")?;
     let point: &[u8; 32] = x.as_slice().try_into().map_err(|_| "x is not 32 bytes")?;
     let key = ed25519_dalek::VerifyingKey::from_bytes(point).map_err(|_| OFF_CURVE)?;
@@ -142,12 +142,12 @@ fn is_odd(number: &[u8]) -> bool {
     number.last().is_some_and(|last| last & 1 == 1)
 }
 
-fn bytes(jwk: &Object, name: &str, why: &'static str) -> Result<Vec<u8>, &'static str> {
+fn bytes(jwk: Object, name: &str, why: &'static str) -> Result<Vec<u8>, &'static str> {
     let text = text(jwk, name, why)?.ok_or(why)?;
     base64url(text.as_bytes()).ok_or(why)
 }
 
-fn text<'j>(jwk: &'j Object, name: &str, why: &'static str) -> Result<Option<&'j str>, &'static str> {
+fn text<'j>(jwk: Object<'j>, name: &str, why: &'static str) -> Result<Option<&'j str>, &'static str> {
     match jwk.get(name) {
         None => Ok(None),
         Some(Json::Text(text)) => Ok(Some(text)),
