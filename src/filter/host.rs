@@ -46,13 +46,22 @@ pub fn edit(edits: &Edits, headers: &Headers) -> Result<(), HostError> {
     if edits.len() >= REWRITE_FROM {
         return ffi::set_header_pairs(map, &serialise(edits.apply(headers).into_iter()));
     }
-    // Setting a name takes all its values away.
-    for name in edits.remove.iter().filter(|name| !edits.is_set(name)) {
-        ffi::remove_header(map, name)?;
+    let mut set = Met::default();
+    for (name, _) in edits.parts().flatten() {
+        set.add(name);
     }
+    for name in &edits.remove {
+        // Setting a name takes all its values away.
+        if !(set.may_hold(name) && edits.is_set(name)) {
+            ffi::remove_header(map, name)?;
+        }
+    }
+    let mut before = Met::default();
     for (at, (name, value)) in edits.sets().enumerate() {
         // Adding costs the proxy half of replacing, and is the same where nothing of that name is left.
-        let is_there = headers.has(name) || edits.sets().take(at).any(|(before, _)| before == name);
+        let is_there =
+            headers.has(name) || (before.may_hold(name) && edits.sets().take(at).any(|(before, _)| before == name));
+        before.add(name);
         match is_there {
             true => ffi::replace_header(map, name, value)?,
             false => ffi::add_header(map, name, value)?,
@@ -62,6 +71,26 @@ pub fn edit(edits: &Edits, headers: &Headers) -> Result<(), HostError> {
         ffi::add_header(map, name, value)?;
     }
     Ok(())
+}
+
+/// Names met so far, one bit of 64 for each: most of a few are told apart without another look.
+#[derive(Default)]
+struct Met(u64);
+
+impl Met {
+    fn bit(name: &[u8]) -> u64 {
+        let last = name.last().copied().unwrap_or(0);
+        1 << ((name.len() * 7 + usize::from(last)) & 63)
+    }
+
+    fn add(&mut self, name: &[u8]) {
+        self.0 |= Self::bit(name);
+    }
+
+    /// Never false for one that was added.
+    fn may_hold(&self, name: &[u8]) -> bool {
+        self.0 & Self::bit(name) != 0
+    }
 }
 
 pub fn remove(map: Map, name: &[u8]) -> Result<(), HostError> {
