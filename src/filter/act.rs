@@ -197,12 +197,15 @@ pub fn call(question: &Question, body: Option<&[u8]>) -> Result<u32, CalloutFail
                 .into(),
         }
     }
-    let texts: Vec<_> = question
-        .headers
-        .iter()
-        .map(|(name, value)| (text(name), text(value)))
-        .collect();
-    let headers = texts.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let lossy: Vec<(Cow<str>, Cow<str>)>;
+    let headers = match question.headers.texts() {
+        Some(texts) => texts,
+        None => {
+            let fields = question.headers.iter();
+            lossy = fields.map(|(name, value)| (text(name), text(value))).collect();
+            lossy.iter().map(|(name, value)| (&**name, &**value)).collect()
+        }
+    };
     let sent = proxy_wasm::hostcalls::dispatch_http_call(&question.cluster, headers, body, vec![], question.timeout);
     sent.map_err(|status| match status {
         Status::BadArgument => CalloutFailure::UnknownCluster,
