@@ -32,7 +32,7 @@ use crate::authz::{self, Facts, Permit};
 use crate::cache::{Found, Key, Remembered, SharedStore};
 use crate::denial::{Denial, Outcome};
 use crate::experiment::Assigned;
-use crate::header::{Edits, Field, Headers};
+use crate::header::{Edits, Field, Headers, Names};
 use crate::memory::{Memory, Order};
 use crate::policy::{Action, Anonymous, Authenticator, Callout, Gate, OnFailure, Policy, Rule};
 use crate::request::{Connection, Request, RequestFault};
@@ -173,10 +173,10 @@ pub fn strips(policy: &Policy) -> bool {
 }
 
 /// Names of trailers that the upstream must not see.
-pub fn trailers_to_remove(policy: &Policy, trailers: &Headers) -> Vec<Vec<u8>> {
+pub fn trailers_to_remove(policy: &Policy, trailers: &Headers) -> Names {
     match strips(policy) {
         true => policy.strip.trailers(trailers),
-        false => Vec::new(),
+        false => Names::default(),
     }
 }
 

@@ -2,11 +2,15 @@
 
 mod edits;
 mod map;
+mod names;
 mod set;
+mod tag;
 
 pub use edits::Edits;
 pub use map::Headers;
+pub use names::Names;
 pub use set::NameSet;
+pub use tag::{Marks, Tag};
 
 use std::fmt;
 use std::sync::Arc;
@@ -108,6 +112,7 @@ pub(crate) fn folds_alike(name: &[u8], other: &[u8]) -> bool {
     name.len() == other.len() && name.iter().zip(other).all(|(a, b)| fold_byte(*a) == fold_byte(*b))
 }
 
+#[inline]
 pub(crate) fn fold_byte(byte: u8) -> u8 {
     // An array of every byte's fold, since names of every request come through here.
     FOLDED.get(usize::from(byte)).copied().unwrap_or(b'_')

@@ -193,7 +193,7 @@ pub fn strip(places: &[Place], request: &Request, edits: &mut Edits) {
             .iter()
             .any(|place| matches!(place, Place::Header(n) if folds_alike(n.as_str().as_bytes(), name)))
     };
-    let cookies_go = edits.remove.iter().any(|name| name == b"cookie");
+    let cookies_go = edits.remove.contains(b"cookie");
     let is_cookie = |name: &[u8]| places.iter().any(|place| place.takes_cookie(name));
     let mut cut = false;
     for (name, value) in headers.iter() {
@@ -293,16 +293,12 @@ mod tests {
             edits
         };
         let edits = strip(&[("authorization", "x"), ("cookie", "a=1; session=2"), ("cookie", "b=3")]);
-        assert_eq!(edits.remove, [b"authorization".to_vec()]);
+        assert!(edits.remove.iter().eq([b"authorization"]));
         assert_eq!(edits.set, [(b"cookie".to_vec(), b"a=1; b=3".to_vec())]);
-        assert_eq!(
-            strip(&[("cookie", "session=2; sessionid=3")]).remove,
-            [b"cookie".to_vec()]
-        );
+        let both = strip(&[("cookie", "session=2; sessionid=3")]);
+        assert!(both.remove.iter().eq([b"cookie"]));
         assert!(strip(&[("cookie", "a=1;b=2")]).is_empty());
-        assert_eq!(
-            strip(&[("x.api_key", "x"), ("x-api-key2", "y")]).remove,
-            [b"x.api_key".to_vec()]
-        );
+        let folded = strip(&[("x.api_key", "x"), ("x-api-key2", "y")]);
+        assert!(folded.remove.iter().eq([b"x.api_key"]));
     }
 }

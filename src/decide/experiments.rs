@@ -269,7 +269,7 @@ impl Way {
             let set = self.edits.set.iter().find(|(name, _)| name == b"cookie");
             let mut value = match set {
                 Some((_, value)) => value.clone(),
-                None if self.edits.remove.iter().any(|name| name == b"cookie") => Vec::new(),
+                None if self.edits.remove.contains(b"cookie") => Vec::new(),
                 None => self.request.headers.all("cookie").collect::<Vec<_>>().join(&b"; "[..]),
             };
             // One that was no unit to us must be none to the next reader; and quotes of others hide nothing that comes first.

@@ -15,7 +15,7 @@ use crate::authn::{Claim, Finding, Principal, credential};
 use crate::authz::{self, Facts};
 use crate::decide::{self, Forward, Record};
 use crate::denial::{Outcome, Reply};
-use crate::header::{Field, Headers};
+use crate::header::{Field, Headers, Names};
 use crate::policy::{Action, Anonymous, AuthenticatorKind, Gate, Place, Rule, RuleMode};
 use crate::request::Request;
 use crate::rule::{self, Part};
@@ -446,6 +446,6 @@ fn pairs<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>, mask: &Mask) -> 
         .collect()
 }
 
-fn names(names: &[Vec<u8>]) -> Vec<String> {
-    names.iter().map(|name| shown(name)).collect()
+fn names(names: &Names) -> Vec<String> {
+    names.iter().map(shown).collect()
 }

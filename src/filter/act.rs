@@ -114,8 +114,10 @@ pub fn strip_trailers(plugin: &Plugin) -> Result<(), HostError> {
         return Ok(());
     }
     let trailers = host::headers(host::Map::RequestTrailers)?;
-    let mut names = decide::trailers_to_remove(&plugin.policy, &trailers).into_iter();
-    names.try_for_each(|name| host::remove(host::Map::RequestTrailers, &name))
+    let names = decide::trailers_to_remove(&plugin.policy, &trailers);
+    names
+        .iter()
+        .try_for_each(|name| host::remove(host::Map::RequestTrailers, name))
 }
 
 /// What experiments do to the response whose headers have come.

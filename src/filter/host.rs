@@ -3,7 +3,7 @@
 use super::ffi::{self, HostError};
 use super::report;
 use crate::cache::{Refused, SharedStore, Version};
-use crate::header::{Edits, Field, Headers};
+use crate::header::{Edits, Field, Headers, Tag};
 use crate::request::Connection;
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -46,22 +46,21 @@ pub fn edit(edits: &Edits, headers: &Headers) -> Result<(), HostError> {
     if edits.len() >= REWRITE_FROM {
         return ffi::set_header_pairs(map, &serialise(edits.apply(headers).into_iter()));
     }
-    let mut set = Met::default();
-    for (name, _) in edits.parts().flatten() {
-        set.add(name);
-    }
+    // By the bits of their tags most names are told apart without another look.
+    let bit = |name: &[u8]| Tag::of(name).bit();
+    let set = edits.sets().fold(0, |set, (name, _)| set | bit(name));
     for name in &edits.remove {
         // Setting a name takes all its values away.
-        if !(set.may_hold(name) && edits.is_set(name)) {
+        if set & bit(name) == 0 || !edits.is_set(name) {
             ffi::remove_header(map, name)?;
         }
     }
-    let mut before = Met::default();
+    let mut met = 0;
     for (at, (name, value)) in edits.sets().enumerate() {
         // Adding costs the proxy half of replacing, and is the same where nothing of that name is left.
-        let is_there =
-            headers.has(name) || (before.may_hold(name) && edits.sets().take(at).any(|(before, _)| before == name));
-        before.add(name);
+        let was_set = || edits.sets().take(at).any(|(before, _)| before == name);
+        let is_there = headers.has(name) || (met & bit(name) != 0 && was_set());
+        met |= bit(name);
         match is_there {
             true => ffi::replace_header(map, name, value)?,
             false => ffi::add_header(map, name, value)?,
@@ -71,26 +70,6 @@ pub fn edit(edits: &Edits, headers: &Headers) -> Result<(), HostError> {
         ffi::add_header(map, name, value)?;
     }
     Ok(())
-}
-
-/// Names met so far, one bit of 64 for each: most of a few are told apart without another look.
-#[derive(Default)]
-struct Met(u64);
-
-impl Met {
-    fn bit(name: &[u8]) -> u64 {
-        let last = name.last().copied().unwrap_or(0);
-        1 << ((name.len() * 7 + usize::from(last)) & 63)
-    }
-
-    fn add(&mut self, name: &[u8]) {
-        self.0 |= Self::bit(name);
-    }
-
-    /// Never false for one that was added.
-    fn may_hold(&self, name: &[u8]) -> bool {
-        self.0 & Self::bit(name) != 0
-    }
 }
 
 pub fn remove(map: Map, name: &[u8]) -> Result<(), HostError> {

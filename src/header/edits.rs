@@ -1,13 +1,12 @@
 //! What changes in a message on its way.
 
-use super::Field;
+use super::{Field, Names};
 use std::sync::Arc;
 
 /// Removals come first, then sets, then additions: a removed name may be set again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
-    /// Names as they stand in the message.
-    pub remove: Vec<Vec<u8>>,
+    pub remove: Names,
     /// Replaces every value of the name.
     pub set: Vec<Field>,
     /// Set as well: what says who calls, made once for many requests of one caller.
@@ -32,9 +31,7 @@ impl Edits {
     }
 
     pub fn remove(&mut self, name: &[u8]) {
-        if !self.remove.iter().any(|other| other == name) {
-            self.remove.push(name.to_vec());
-        }
+        self.remove.add(name);
     }
 
     /// All that is set.
@@ -61,7 +58,7 @@ impl Edits {
 
     /// The whole message after the edits, for a host that sets all headers in one call.
     pub fn apply<'a>(&'a self, headers: &'a super::Headers) -> Vec<(&'a [u8], &'a [u8])> {
-        let gone = |name: &[u8]| self.remove.iter().any(|other| other == name) || self.is_set(name);
+        let gone = |name: &[u8]| self.remove.contains(name) || self.is_set(name);
         let kept = headers.iter().filter(|(name, _)| !gone(name));
         let new = self.sets().chain(&self.add);
         kept.chain(new.map(|(name, value)| (&name[..], &value[..]))).collect()

@@ -1,11 +1,15 @@
 //! The headers of one message, read once.
 
+use super::tag::{Marks, Tag};
+
 /// Names and values in the order received, duplicates kept apart, bytes as they came. Owned, so
 /// that a request can wait for an answer; one buffer, so that reading it costs two allocations.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
     bytes: Vec<u8>,
     spans: Vec<Span>,
+    /// The [`Tag::bit`]s of all names: whoever asks for one that is absent mostly need not look further.
+    bits: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,6 +18,7 @@ struct Span {
     name_len: u32,
     value_start: u32,
     value_len: u32,
+    tag: Tag,
 }
 
 impl Headers {
@@ -24,36 +29,48 @@ impl Headers {
         if bytes.is_empty() {
             return Some(Self::default());
         }
-        let count = read_u32(&bytes, 0)?;
-        let mut at = count.checked_mul(8)?.checked_add(4)?;
-        let total = u32::try_from(bytes.len()).ok()?;
-        if at > total {
+        // So that every place in it is one of 32 bits.
+        let size = u32::try_from(bytes.len()).ok()?;
+        let (count, rest) = bytes.split_first_chunk::<4>()?;
+        let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+        let (lengths, texts) = rest.split_at_checked(count.checked_mul(8)?)?;
+        let lengths = lengths.as_chunks::<8>().0.iter().map(|[a, b, c, d, e, f, g, h]| {
+            (
+                u32::from_le_bytes([*a, *b, *c, *d]),
+                u32::from_le_bytes([*e, *f, *g, *h]),
+            )
+        });
+        // Of 64 bits, so that what does not fit 32 shows, and does not wrap.
+        let sizes = lengths
+            .clone()
+            .map(|(name, value)| u64::from(name) + u64::from(value) + 2);
+        if sizes.sum::<u64>() > texts.len() as u64 {
             return None;
         }
-        let mut spans = Vec::with_capacity(usize::try_from(count).ok()?);
-        for index in 0..count {
-            let sizes = 4 + index * 8;
-            let (name_len, value_len) = (read_u32(&bytes, sizes)?, read_u32(&bytes, sizes + 4)?);
-            let name_start = at;
-            let value_start = name_start.checked_add(name_len)?.checked_add(1)?;
-            at = value_start.checked_add(value_len)?.checked_add(1)?;
-            if at > total {
-                return None;
-            }
-            spans.push(Span {
+        let (mut bits, mut at) = (0, size - texts.len() as u32);
+        let spans = lengths.map(|(name_len, value_len)| {
+            let (name_start, value_start) = (at, at + name_len + 1);
+            at = value_start + value_len + 1;
+            let name = bytes.get(name_start as usize..value_start as usize - 1);
+            let tag = Tag::of(name.unwrap_or_default());
+            bits |= tag.bit();
+            Span {
                 name_start,
                 name_len,
                 value_start,
                 value_len,
-            });
-        }
-        Some(Self { bytes, spans })
+                tag,
+            }
+        });
+        let spans = spans.collect();
+        Some(Self { bytes, spans, bits })
     }
 
     pub fn with_capacity(headers: usize, bytes: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(bytes),
             spans: Vec::with_capacity(headers),
+            bits: 0,
         }
     }
 
@@ -67,35 +84,48 @@ impl Headers {
             (start as u32, (self.bytes.len() - start) as u32)
         };
         let ((name_start, name_len), (value_start, value_len)) = (add(&[name]), add(value));
+        let tag = Tag::of(name);
+        self.bits |= tag.bit();
         self.spans.push(Span {
             name_start,
             name_len,
             value_start,
             value_len,
+            tag,
         });
     }
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> + Clone {
-        self.spans.iter().map(|span| {
-            (
-                self.slice(span.name_start, span.name_len),
-                self.slice(span.value_start, span.value_len),
-            )
-        })
+        self.spans.iter().map(|span| (self.name(span), self.value(span)))
+    }
+
+    /// Those that a set with these marks may hold, in order.
+    pub fn marked<'a>(&'a self, marks: &'a Marks) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone {
+        let spans = self.spans.iter().filter(|span| marks.may_hold(span.tag));
+        spans.map(|span| (self.name(span), self.value(span)))
     }
 
     /// Every value under exactly this name, which hosts give in lower case.
-    pub fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> + Clone {
-        // Most names are told apart by their length.
-        let is_named = move |span: &&Span| {
-            span.name_len as usize == name.len() && self.slice(span.name_start, span.name_len) == name.as_bytes()
-        };
-        let named = self.spans.iter().filter(is_named);
-        named.map(|span| self.slice(span.value_start, span.value_len))
+    pub fn all<'h, 'n>(&'h self, name: &'n str) -> Values<'h, 'n> {
+        self.values(name.as_bytes())
     }
 
     pub fn has(&self, name: &[u8]) -> bool {
-        self.iter().any(|(other, _)| other == name)
+        self.values(name).next().is_some()
+    }
+
+    fn values<'h, 'n>(&'h self, name: &'n [u8]) -> Values<'h, 'n> {
+        let tag = Tag::of(name);
+        let spans = match self.bits & tag.bit() {
+            0 => &[],
+            _ => self.spans.as_slice(),
+        };
+        Values {
+            headers: self,
+            spans: spans.iter(),
+            name,
+            tag,
+        }
     }
 
     /// The first value, for names that cannot stand twice or where the first is meant.
@@ -130,10 +160,40 @@ impl Headers {
         Some(texts)
     }
 
+    fn name(&self, span: &Span) -> &[u8] {
+        self.slice(span.name_start, span.name_len)
+    }
+
+    fn value(&self, span: &Span) -> &[u8] {
+        self.slice(span.value_start, span.value_len)
+    }
+
     fn slice(&self, start: u32, len: u32) -> &[u8] {
         // Checked when the spans were made; u32 fits usize on every target of this crate.
         let (start, len) = (start as usize, len as usize);
         self.bytes.get(start..start + len).unwrap_or_default()
+    }
+}
+
+/// Values of one name, in order.
+#[derive(Clone)]
+pub struct Values<'h, 'n> {
+    headers: &'h Headers,
+    spans: std::slice::Iter<'h, Span>,
+    name: &'n [u8],
+    tag: Tag,
+}
+
+impl<'h> Iterator for Values<'h, '_> {
+    type Item = &'h [u8];
+
+    fn next(&mut self) -> Option<&'h [u8]> {
+        for span in &mut self.spans {
+            if span.tag == self.tag && self.headers.name(span) == self.name {
+                return Some(self.headers.value(span));
+            }
+        }
+        None
     }
 }
 
@@ -153,12 +213,6 @@ impl std::fmt::Debug for Headers {
         let names = self.iter().map(|(name, _)| name.escape_ascii().to_string());
         f.debug_list().entries(names).finish()
     }
-}
-
-fn read_u32(bytes: &[u8], at: u32) -> Option<u32> {
-    let at = at as usize;
-    let four = bytes.get(at..at.checked_add(4)?)?;
-    four.try_into().ok().map(u32::from_le_bytes)
 }
 
 #[cfg(test)]

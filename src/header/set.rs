@@ -1,5 +1,6 @@
 //! Many name patterns, asked once per header of every request.
 
+use super::tag::{Marks, Tag};
 use super::{Folded, NamePattern, fold_byte, folds_alike};
 use crate::order;
 use std::cmp::Ordering;
@@ -9,14 +10,11 @@ use std::cmp::Ordering;
 pub struct NameSet {
     /// Sorted as [`compare`] does.
     exact: Vec<Folded>,
-    /// One bit per length and last byte that occur together in `exact`: nearly every name of
-    /// a request is passed over by it.
-    marks: [u64; 4],
-    /// One bit per first byte (its low six bits) in `prefixes`.
-    heads: u64,
     prefixes: Vec<Folded>,
     suffixes: Vec<Folded>,
     any: bool,
+    /// Nearly every name of a request is passed over by it.
+    marks: Marks,
 }
 
 impl FromIterator<NamePattern> for NameSet {
@@ -37,41 +35,33 @@ impl NameSet {
             }
         }
         set.exact = order::distinct(set.exact, |a, b| compare(&a.0, &b.0));
-        for name in &set.exact {
-            let (word, bit) = mark(&name.0);
-            if let Some(marks) = set.marks.get_mut(word) {
-                *marks |= bit;
-            }
+        set.exact.iter().for_each(|name| set.marks.add_name(&name.0));
+        set.prefixes.iter().for_each(|prefix| set.marks.add_prefix(&prefix.0));
+        if set.any || !set.suffixes.is_empty() {
+            set.marks.add_any();
         }
-        set.heads = set.prefixes.iter().fold(0, |bits, name| bits | head_bit(&name.0));
         set
     }
 
     /// `name` as received: it is folded while it is compared.
     pub fn contains(&self, name: &[u8]) -> bool {
-        let (word, bit) = mark(name);
+        let tag = Tag::of(name);
         let exact = || self.exact.binary_search_by(|other| compare(&other.0, name)).is_ok();
         let prefix = || self.prefixes.iter().any(|prefix| starts_with(name, &prefix.0));
         self.any
-            || (self.marks.get(word).is_some_and(|marks| marks & bit != 0) && exact())
-            || (self.heads & head_bit(name) != 0 && prefix())
+            || (self.marks.may_name(tag) && exact())
+            || (self.marks.may_begin(tag) && prefix())
             || self.suffixes.iter().any(|suffix| ends_with(name, &suffix.0))
+    }
+
+    /// Which tags its names can have, for who looks at many names.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     pub fn is_empty(&self) -> bool {
         !self.any && self.exact.is_empty() && self.prefixes.is_empty() && self.suffixes.is_empty()
     }
-}
-
-/// Which of 256 bits, as a word and a bit of it.
-fn mark(name: &[u8]) -> (usize, u64) {
-    let last = name.last().map_or(0, |last| usize::from(fold_byte(*last)));
-    let mark = name.len().wrapping_mul(7).wrapping_add(last) & 255;
-    (mark >> 6, 1 << (mark & 63))
-}
-
-fn head_bit(name: &[u8]) -> u64 {
-    name.first().map_or(0, |head| 1 << (fold_byte(*head) & 63))
 }
 
 /// By length first: few names are as long as another.
@@ -114,6 +104,24 @@ mod tests {
         }
         for name in ["x-user", "x-user-id2", "xx-user-id", "x-interna", "secret", ""] {
             assert!(!set.contains(name.as_bytes()), "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        /// What is passed over by its tag is in no set.
+        #[test]
+        fn a_first_look_loses_nothing(
+            patterns in proptest::collection::vec("[*]?[a-zA-Z0-9_.~-]{1,6}|[a-zA-Z0-9_.~-]{1,6}[*]|[*]", 0..6),
+            names in proptest::collection::vec("[a-zA-Z0-9_.~-]{0,6}", 1..40),
+        ) {
+            let patterns: Vec<_> = patterns.iter().filter_map(|text| NamePattern::parse(text).ok()).collect();
+            let set: NameSet = patterns.iter().cloned().collect();
+            let union = Marks::default().or(set.marks());
+            for name in names.iter().map(|name| name.as_bytes()) {
+                let holds = patterns.iter().any(|pattern| pattern.matches(name));
+                proptest::prop_assert_eq!(set.contains(name), holds, "{:?}", name.escape_ascii().to_string());
+                proptest::prop_assert!(union.may_hold(Tag::of(name)) || !holds);
+            }
         }
     }
 }
