@@ -30,6 +30,8 @@ mod hostile;
 mod log_lines;
 #[path = "filter/metrics.rs"]
 mod metrics;
+#[path = "filter/numbers.rs"]
+mod numbers;
 #[path = "filter/order.rs"]
 mod order;
 #[path = "filter/phases.rs"]

@@ -85,6 +85,18 @@ pub struct OnResponse {
     pub variants: Option<Box<OfVariants>>,
 }
 
+impl OnResponse {
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            to_client,
+            forget,
+            told,
+            variants,
+        } = self;
+        to_client.is_empty() && forget.is_empty() && told.is_none() && variants.is_none()
+    }
+}
+
 /// What experiments do to the response.
 #[derive(Debug, Default)]
 pub struct OfVariants {

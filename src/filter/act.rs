@@ -23,12 +23,12 @@ pub struct InFlight {
     pub started_ns: u64,
 }
 
-/// What is to be done when the response comes.
-pub fn forward_request(plugin: &Plugin, request: &InFlight, mut forward: Forward) -> Result<OnResponse, HostError> {
-    if !forward.edits.is_empty() {
-        // The host chooses the route anew after each change of a header, as its ABI 0.2.1 promises.
-        host::edit(&forward.edits, &request.headers)?;
-    }
+/// What is to be done when the response comes; None where that is nothing, as for nearly all.
+pub type Then = Option<Box<OnResponse>>;
+
+pub fn forward_request(plugin: &Plugin, request: &InFlight, forward: &mut Forward) -> Result<Then, HostError> {
+    // The host chooses the route anew after each change of a header, as its ABI 0.2.1 promises.
+    host::edit(&forward.edits, &request.headers)?;
     report::decision(
         &plugin.policy,
         &plugin.counters,
@@ -39,14 +39,15 @@ pub fn forward_request(plugin: &Plugin, request: &InFlight, mut forward: Forward
     for exposure in &forward.exposures {
         report::exposure(&plugin.counters, exposure, None);
     }
-    forward.on_response.told = decide::told(&plugin.policy, &forward.record);
-    Ok(forward.on_response)
+    let mut then = std::mem::take(&mut forward.on_response);
+    then.told = decide::told(&plugin.policy, &forward.record);
+    Ok((!then.is_empty()).then(|| then.into()))
 }
 
 /// The same for a stream whose own callbacks do not run, in its context. None: it goes no further.
-pub fn go_on(plugin: &Plugin, request: &InFlight, step: Step) -> Option<OnResponse> {
+pub fn go_on(plugin: &Plugin, request: &InFlight, step: Step) -> Option<Then> {
     let failed = || decide::host_failed(&plugin.policy, &request.headers);
-    let forward = match step {
+    let mut forward = match step {
         Step::Forward(forward) => forward,
         Step::Refuse(refuse) => {
             refuse_request(plugin, request, &refuse);
@@ -58,8 +59,8 @@ pub fn go_on(plugin: &Plugin, request: &InFlight, step: Step) -> Option<OnRespon
             return None;
         }
     };
-    let on_response = match forward_request(plugin, request, *forward) {
-        Ok(on_response) => on_response,
+    let then = match forward_request(plugin, request, &mut forward) {
+        Ok(then) => then,
         Err(error) => {
             report::host_error("change_headers", error);
             refuse_request(plugin, request, &failed());
@@ -67,7 +68,7 @@ pub fn go_on(plugin: &Plugin, request: &InFlight, step: Step) -> Option<OnRespon
         }
     };
     match host::resume_request() {
-        Ok(()) => Some(on_response),
+        Ok(()) => Some(then),
         Err(error) => {
             report::host_error("resume", error);
             // Decided and told already: this only ends the wait.
@@ -155,34 +156,33 @@ pub fn forget_again(plugin: &Plugin, orders: Vec<Order>) {
 }
 
 /// Whether a question may go out now.
-pub fn leave(plugin: &Plugin, call: &Call) -> Result<(), CalloutFailure> {
-    call.leave(&mut plugin.memory.borrow_mut(), ffi::now_ns() / 1_000_000)
+pub fn leave(plugin: &Plugin, call: &Call, now_ns: u64) -> Result<(), CalloutFailure> {
+    call.leave(&mut plugin.memory.borrow_mut(), now_ns / 1_000_000)
 }
 
 /// Takes in what came of a call, and counts it.
-pub fn answered(plugin: &Plugin, call: &Call, answer: Answer) -> Heard {
-    let now_ms = ffi::now_ns() / 1_000_000;
-    let heard = call.on_answer(answer, &mut plugin.memory.borrow_mut(), &host::HostStore, now_ms);
+pub fn answered(plugin: &Plugin, call: &Call, answer: Answer, now_ns: u64) -> Heard {
+    let mut memory = plugin.memory.borrow_mut();
+    let heard = call.on_answer(answer, &mut memory, &host::HostStore, now_ns / 1_000_000);
+    drop(memory);
     orders::tell(plugin);
-    plugin
-        .counters
-        .count_callout(call.authenticator().name.clone(), heard.word());
+    plugin.counters.count_callout(call.authenticator().slot, heard.word());
     heard
 }
 
 /// Goes on with a request whose answer is here, in its stream's context.
-pub fn heard(plugin: &Plugin, awaiting: Awaiting, heard: Heard, used: Used) -> Step {
-    with_around(plugin, |around| awaiting.on_heard(heard, used, around))
+pub fn heard(plugin: &Plugin, awaiting: Awaiting, heard: Heard, used: Used, now_ns: u64) -> Step {
+    with_around(plugin, now_ns, |around| awaiting.on_heard(heard, used, around))
 }
 
 /// What decisions look at besides the request.
-pub fn with_around<T>(plugin: &Plugin, decide: impl FnOnce(&mut Around) -> T) -> T {
+pub fn with_around<T>(plugin: &Plugin, now_ns: u64, decide: impl FnOnce(&mut Around) -> T) -> T {
     let decided = decide(&mut Around {
         connection: &host::HostConnection,
         memory: &mut plugin.memory.borrow_mut(),
         signatures: &HostSignatures,
         shared: &host::HostStore,
-        now: UnixTime::from_ns(ffi::now_ns()),
+        now: UnixTime::from_ns(now_ns),
     });
     orders::tell(plugin);
     decided
@@ -199,12 +199,15 @@ pub fn call(question: &Question, body: Option<&[u8]>) -> Result<u32, CalloutFail
                 .into(),
         }
     }
-    let texts: Vec<_> = question
-        .headers
-        .iter()
-        .map(|(name, value)| (text(name), text(value)))
-        .collect();
-    let headers = texts.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let lossy: Vec<(Cow<str>, Cow<str>)>;
+    let headers = match question.headers.texts() {
+        Some(texts) => texts,
+        None => {
+            let fields = question.headers.iter();
+            lossy = fields.map(|(name, value)| (text(name), text(value))).collect();
+            lossy.iter().map(|(name, value)| (&**name, &**value)).collect()
+        }
+    };
     let sent = proxy_wasm::hostcalls::dispatch_http_call(&question.cluster, headers, body, vec![], question.timeout);
     sent.map_err(|status| match status {
         Status::BadArgument => CalloutFailure::UnknownCluster,

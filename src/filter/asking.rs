@@ -7,9 +7,9 @@ mod release;
 pub use calls::{Outcome, ask, refresh, send_handed_over};
 pub use release::{answer_came, end_overdue};
 
-use super::act::InFlight;
+use super::act::{InFlight, Then};
 use super::by_number::ByNumber;
-use crate::decide::{Awaiting, Call, Heard, OnResponse};
+use crate::decide::{Awaiting, Call, Heard};
 use crate::flight::{Flight, Flights, Number};
 use calls::{Asked, HandedOver};
 use std::cell::{Cell, RefCell};
@@ -31,7 +31,7 @@ pub struct Asking {
 enum State {
     Waits(Box<Waits>),
     /// Decided while the stream itself was not called; it does not know yet.
-    GoneOn(OnResponse),
+    GoneOn(Then),
     Refused,
 }
 
@@ -57,7 +57,7 @@ struct Own {
 pub enum Told {
     Waits,
     /// What is done when its response comes.
-    GoneOn(OnResponse),
+    GoneOn(Then),
     Refused,
 }
 
@@ -68,7 +68,7 @@ impl Asking {
             return Told::Waits;
         }
         match streams.remove(context_id) {
-            Some(State::GoneOn(on_response)) => Told::GoneOn(on_response),
+            Some(State::GoneOn(then)) => Told::GoneOn(then),
             _ => Told::Refused,
         }
     }

@@ -95,7 +95,7 @@ fn end(plugin: &Plugin, context_id: u32) {
         return;
     };
     let unseen = Heard::Failed(CalloutFailure::BodyUnseen);
-    let step = act::heard(plugin, ask.awaiting, unseen, Used::Asked);
+    let step = act::heard(plugin, ask.awaiting, unseen, Used::Asked, ffi::now_ns());
     // Under `mode: observe` it does.
     if act::go_on(plugin, &request, step).is_some() {
         plugin.collecting.0.borrow_mut().insert(context_id, Entry::GoneOn);

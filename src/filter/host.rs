@@ -3,7 +3,7 @@
 use super::ffi::{self, HostError};
 use super::report;
 use crate::cache::{Refused, SharedStore, Version};
-use crate::header::{Edits, Field, Headers};
+use crate::header::{Edits, Field, Headers, Tag};
 use crate::request::Connection;
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -46,13 +46,21 @@ pub fn edit(edits: &Edits, headers: &Headers) -> Result<(), HostError> {
     if edits.len() >= REWRITE_FROM {
         return ffi::set_header_pairs(map, &serialise(edits.apply(headers).into_iter()));
     }
-    // Setting a name takes all its values away.
-    for name in edits.remove.iter().filter(|name| !edits.is_set(name)) {
-        ffi::remove_header(map, name)?;
+    // By the bits of their tags most names are told apart without another look.
+    let bit = |name: &[u8]| Tag::of(name).bit();
+    let set = edits.sets().fold(0, |set, (name, _)| set | bit(name));
+    for name in &edits.remove {
+        // Setting a name takes all its values away.
+        if set & bit(name) == 0 || !edits.is_set(name) {
+            ffi::remove_header(map, name)?;
+        }
     }
+    let mut met = 0;
     for (at, (name, value)) in edits.sets().enumerate() {
         // Adding costs the proxy half of replacing, and is the same where nothing of that name is left.
-        let is_there = headers.has(name) || edits.sets().take(at).any(|(before, _)| before == name);
+        let was_set = || edits.sets().take(at).any(|(before, _)| before == name);
+        let is_there = headers.has(name) || (met & bit(name) != 0 && was_set());
+        met |= bit(name);
         match is_there {
             true => ffi::replace_header(map, name, value)?,
             false => ffi::add_header(map, name, value)?,

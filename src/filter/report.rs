@@ -20,20 +20,25 @@ use std::sync::Arc;
 /// Counters by what is counted, so that counting costs no name.
 #[derive(Debug)]
 pub struct Counters {
-    /// Of all kinds: each kind of map is code of its own.
+    /// By the rule's position, and the last of those without a rule; few outcomes each.
+    decisions: RefCell<Vec<Vec<(Family, Outcome, Counter)>>>,
+    /// By slot; None where nobody is asked.
+    services: Vec<Option<Service>>,
+    /// Whatever few requests come to. Of all kinds: each kind of map is code of its own.
     known: RefCell<PolicyMap<Key, Counter>>,
-    /// How long calls took, by slot; None where none is made.
-    durations: Vec<Option<Histogram>>,
+}
+
+/// What is counted of every question and answer, by its word.
+#[derive(Debug)]
+struct Service {
+    name: Arc<str>,
+    callouts: Vec<(&'static str, Counter)>,
+    answers: Vec<(&'static str, Counter)>,
+    duration: Histogram,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Key {
-    /// The rule by its position, if there is one.
-    Decision(Option<usize>, Outcome, Family),
-    /// By authenticator and result.
-    Callout(Arc<str>, &'static str),
-    /// By authenticator and whose word a decision went by.
-    Answer(Arc<str>, Used),
     /// By limit and metric.
     Limit(Arc<str>, &'static str),
     /// The rule by its position.
@@ -42,7 +47,7 @@ enum Key {
     Exposure(Arc<str>, Option<Arc<str>>, bool),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     Requests,
     Shadow,
@@ -51,52 +56,37 @@ enum Family {
 impl Counters {
     /// What alerts look for stands at 0 from the start: of a counter that begins at 1 nobody sees that it rose.
     pub fn new(policy: &Policy) -> Self {
-        let duration = |known: &Arc<Authenticator>| {
-            known.callout()?;
-            let label = ("authenticator", &*known.name);
-            for result in ["allowed", "denied"].iter().chain(CalloutFailure::WORDS) {
-                Counter::named("callouts_total", &[label, ("result", result)]);
-            }
-            for from in Used::WORDS {
-                Counter::named("answers_total", &[label, ("from", from)]);
-            }
-            Some(Histogram::named("callout_duration", &[label]))
-        };
+        let services = policy.authenticators.iter().map(Service::of).collect();
         policy.experiments.iter().for_each(|experiment| {
             for variant in met(experiment) {
                 exposures(experiment, variant);
             }
         });
         Self {
+            decisions: vec![Vec::new(); policy.rules.len() + 1].into(),
+            services,
             known: RefCell::default(),
-            durations: policy.authenticators.iter().map(duration).collect(),
         }
     }
 
     /// How long an answer took.
     pub fn time_callout(&self, slot: usize, took_ns: u64) {
-        if let Some(Some(duration)) = self.durations.get(slot) {
-            duration.record((took_ns + 500_000) / 1_000_000);
+        if let Some(Some(service)) = self.services.get(slot) {
+            service.duration.record((took_ns + 500_000) / 1_000_000);
         }
     }
 
     /// What a question came to.
-    pub fn count_callout(&self, authenticator: Arc<str>, result: &'static str) {
-        self.increment(Key::Callout(authenticator.clone(), result), &|| {
-            Counter::named(
-                "callouts_total",
-                &[("authenticator", &authenticator), ("result", result)],
-            )
-        });
+    pub fn count_callout(&self, slot: usize, result: &str) {
+        if let Some(Some(service)) = self.services.get(slot) {
+            service.count_callout(result);
+        }
     }
 
-    fn count_answer(&self, authenticator: &Arc<str>, used: Used) {
-        self.increment(Key::Answer(authenticator.clone(), used), &|| {
-            Counter::named(
-                "answers_total",
-                &[("authenticator", authenticator), ("from", used.word())],
-            )
-        });
+    /// By the name alone, which is mostly the policy's own.
+    fn service(&self, authenticator: &Arc<str>) -> Option<&Service> {
+        let mut services = self.services.iter().flatten();
+        services.find(|service| Arc::ptr_eq(&service.name, authenticator) || service.name == *authenticator)
     }
 
     fn count_limit(&self, limit: &Arc<str>, metric: &'static str) {
@@ -111,15 +101,23 @@ impl Counters {
     }
 
     fn count(&self, family: Family, rule: Option<&Rule>, outcome: Outcome) {
-        let key = Key::Decision(rule.map(|rule| rule.position), outcome, family);
-        self.increment(key, &|| {
-            let name = match family {
-                Family::Requests => "requests_total",
-                Family::Shadow => "shadow_requests_total",
-            };
-            let rule = rule.map_or("none", |rule| &rule.name);
-            Counter::named(name, &[("rule", rule), ("outcome", outcome.word())])
-        });
+        let mut decisions = self.decisions.borrow_mut();
+        let without_rule = decisions.len().saturating_sub(1);
+        let Some(of_rule) = decisions.get_mut(rule.map_or(without_rule, |rule| rule.position)) else {
+            return;
+        };
+        let known = of_rule.iter().find(|known| (known.0, known.1) == (family, outcome));
+        if let Some((_, _, counter)) = known {
+            return counter.increment();
+        }
+        let name = match family {
+            Family::Requests => "requests_total",
+            Family::Shadow => "shadow_requests_total",
+        };
+        let rule = rule.map_or("none", |rule| &rule.name);
+        let counter = Counter::named(name, &[("rule", rule), ("outcome", outcome.word())]);
+        of_rule.push((family, outcome, counter));
+        counter.increment();
     }
 
     fn count_exposure(&self, exposure: &Exposure) {
@@ -132,6 +130,40 @@ impl Counters {
 
     fn increment(&self, key: Key, named: &dyn Fn() -> Counter) {
         self.known.borrow_mut().entry(key).or_insert_with(named).increment();
+    }
+}
+
+impl Service {
+    fn of(known: &Arc<Authenticator>) -> Option<Self> {
+        known.callout()?;
+        let label = ("authenticator", &*known.name);
+        let counter = |metric, of, word: &&'static str| (*word, Counter::named(metric, &[label, (of, word)]));
+        let results = ["allowed", "denied"].iter().chain(CalloutFailure::WORDS);
+        Some(Self {
+            name: known.name.clone(),
+            callouts: results.map(|word| counter("callouts_total", "result", word)).collect(),
+            answers: Used::WORDS
+                .iter()
+                .map(|word| counter("answers_total", "from", word))
+                .collect(),
+            duration: Histogram::named("callout_duration", &[label]),
+        })
+    }
+
+    fn count_callout(&self, result: &str) {
+        match self.callouts.iter().find(|(known, _)| *known == result) {
+            Some((_, counter)) => counter.increment(),
+            None => {
+                let labels = [("authenticator", &*self.name), ("result", result)];
+                Counter::named("callouts_total", &labels).increment();
+            }
+        }
+    }
+
+    fn count_answer(&self, from: &str) {
+        if let Some((_, counter)) = self.answers.iter().find(|(known, _)| *known == from) {
+            counter.increment();
+        }
     }
 }
 
@@ -168,11 +200,16 @@ pub fn count_host_error(deed: &'static str) {
 
 pub fn decision(policy: &Policy, counters: &Counters, headers: &Headers, record: &Record, started_ns: u64) {
     counters.count(Family::Requests, record.rule.as_deref(), record.outcome);
-    if let Some(authenticator) = record.authenticator.as_ref().filter(|_| record.used != Used::Nothing) {
-        counters.count_answer(authenticator, record.used);
-    }
-    if let Some((authenticator, why)) = record.authenticator.as_ref().zip(not_asked(record)) {
-        counters.count_callout(authenticator.clone(), why);
+    let why = not_asked(record);
+    if (record.used != Used::Nothing || why.is_some())
+        && let Some(service) = record.authenticator.as_ref().and_then(|name| counters.service(name))
+    {
+        if record.used != Used::Nothing {
+            service.count_answer(record.used.word());
+        }
+        if let Some(why) = why {
+            service.count_callout(why);
+        }
     }
     if record.outcome == Outcome::RateLimited {
         counters.count_limit(&record.cause.as_ref().into(), "rate_limited_total");

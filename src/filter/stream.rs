@@ -1,6 +1,6 @@
 //! One request through the filter.
 
-use super::act::{self, InFlight, forward_request, refuse_request, reply, strip_trailers};
+use super::act::{self, InFlight, Then, forward_request, refuse_request, reply, strip_trailers};
 use super::asking::{self, Outcome, Told};
 use super::collecting::Waiting;
 use super::ffi::HostError;
@@ -31,7 +31,7 @@ enum State {
     /// The service was asked; what waits for it stands in `Plugin::asking`.
     Asking,
     /// On its way; what is done when its response comes.
-    Forwarded(OnResponse),
+    Forwarded(Then),
     Refused,
 }
 
@@ -49,9 +49,9 @@ impl Stream {
         match step {
             Step::Forward(mut forward) => {
                 self.refresh(plugin, forward.refresh.take());
-                match forward_request(plugin, &request, *forward) {
-                    Ok(on_response) => {
-                        self.state = State::Forwarded(on_response);
+                match forward_request(plugin, &request, &mut forward) {
+                    Ok(then) => {
+                        self.state = State::Forwarded(then);
                         Action::Continue
                     }
                     Err(error) => {
@@ -74,12 +74,23 @@ impl Stream {
                 self.state = State::Collecting;
                 Action::Pause
             }
-            Step::Ask(ask) => self.dispatch(plugin, request, ask, None),
+            // Its headers have come just now.
+            Step::Ask(ask) => {
+                let now_ns = request.started_ns;
+                self.dispatch(plugin, request, ask, None, now_ns)
+            }
         }
     }
 
-    fn dispatch(&mut self, plugin: &Rc<Plugin>, request: InFlight, ask: Box<Ask>, body: Option<Vec<u8>>) -> Action {
-        match asking::ask(plugin, self.context_id, request, ask, body) {
+    fn dispatch(
+        &mut self,
+        plugin: &Rc<Plugin>,
+        request: InFlight,
+        ask: Box<Ask>,
+        body: Option<Vec<u8>>,
+        now_ns: u64,
+    ) -> Action {
+        match asking::ask(plugin, self.context_id, request, ask, body, now_ns) {
             Outcome::Waits => {
                 self.state = State::Asking;
                 Action::Pause
@@ -99,15 +110,15 @@ impl Stream {
         if let (State::Asking, Some(plugin)) = (&self.state, &self.plugin) {
             match plugin.asking.tell(self.context_id) {
                 Told::Waits => {}
-                Told::GoneOn(on_response) => self.state = State::Forwarded(on_response),
+                Told::GoneOn(then) => self.state = State::Forwarded(then),
                 Told::Refused => self.state = State::Refused,
             }
         }
     }
 
     fn forget_again(&mut self) {
-        if let (State::Forwarded(on_response), Some(plugin)) = (&mut self.state, &self.plugin) {
-            act::forget_again(plugin, std::mem::take(&mut on_response.forget));
+        if let (State::Forwarded(Some(then)), Some(plugin)) = (&mut self.state, &self.plugin) {
+            act::forget_again(plugin, std::mem::take(&mut then.forget));
         }
     }
 
@@ -121,20 +132,21 @@ impl Stream {
             return Action::Pause;
         };
         let Waiting { request, mut ask } = waiting;
+        let now_ns = ffi::now_ns();
         let wish = ask.question.body;
         let (max, partial) = wish.map_or((0, false), |wish| (wish.max_bytes, wish.allow_partial));
         if size > max && !partial {
-            let step = act::with_around(&plugin, |around| ask.awaiting.on_body_too_large(around));
+            let step = act::with_around(&plugin, now_ns, |around| ask.awaiting.on_body_too_large(around));
             return self.carry_out(&plugin, request, step, true);
         }
         let body = host::buffer(host::Buffer::RequestBody, max).unwrap_or_default();
         if body.len() < size.min(max) {
             let failed = Heard::Failed(CalloutFailure::Host);
-            let step = act::heard(&plugin, ask.awaiting, failed, Used::Asked);
+            let step = act::heard(&plugin, ask.awaiting, failed, Used::Asked, now_ns);
             return self.carry_out(&plugin, request, step, true);
         }
         ask.question.complete(body.len(), !whole || size > max);
-        self.dispatch(&plugin, request, ask, Some(body))
+        self.dispatch(&plugin, request, ask, Some(body), now_ns)
     }
 
     /// The trailers may hold what a caller forged, so they go nowhere, and neither does the request
@@ -165,7 +177,7 @@ impl Stream {
             return None;
         }
         if plugin.collecting.has_gone_on(self.context_id) {
-            self.state = State::Forwarded(OnResponse::default());
+            self.state = State::Forwarded(None);
         }
         plugin.collecting.piece_came(self.context_id)
     }
@@ -257,21 +269,23 @@ impl HttpContext for Stream {
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
         self.follow();
         self.forget_again();
-        if let State::Forwarded(OnResponse {
-            to_client,
-            told,
-            variants,
-            ..
-        }) = &mut self.state
+        if let State::Forwarded(then) = &mut self.state
+            && let Some(then) = then.take()
         {
+            let OnResponse {
+                to_client,
+                told,
+                variants,
+                ..
+            } = *then;
             let add = |(name, value): (Vec<u8>, Vec<u8>)| host::add(host::Map::ResponseHeaders, &name, &value);
             let set = |(name, value): (Vec<u8>, Vec<u8>)| host::set(host::Map::ResponseHeaders, &name, &value);
-            for changed in to_client.drain(..).map(add).chain(told.take().map(set)) {
+            for changed in to_client.into_iter().map(add).chain(told.map(set)) {
                 if let Err(error) = changed {
                     report::host_error("change_response", error);
                 }
             }
-            if let (Some(variants), Some(plugin)) = (variants.take(), &self.plugin)
+            if let (Some(variants), Some(plugin)) = (variants, &self.plugin)
                 && let Err(error) = act::tell_variants(plugin, *variants)
             {
                 report::host_error("change_response", error);

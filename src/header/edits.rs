@@ -26,7 +26,8 @@ impl Edits {
 
     /// How many single changes these are.
     pub fn len(&self) -> usize {
-        self.remove.len() + self.sets().count() + self.add.len()
+        let set: usize = self.parts().map(<[Field]>::len).sum();
+        self.remove.len() + set + self.add.len()
     }
 
     pub fn remove(&mut self, name: &[u8]) {
@@ -35,10 +36,14 @@ impl Edits {
 
     /// All that is set.
     pub fn sets(&self) -> impl Iterator<Item = &Field> + Clone {
-        let made = [&self.identity, &self.carried].into_iter();
-        let made = made.flat_map(|fields| fields.as_deref().unwrap_or_default());
-        let variants = self.variants.iter().flat_map(|fields| fields.iter());
-        self.set.iter().chain(made).chain(variants)
+        self.parts().flatten()
+    }
+
+    /// The same, as it was made.
+    pub fn parts(&self) -> impl Iterator<Item = &[Field]> + Clone {
+        let made = |fields| Option::<&Arc<[Field]>>::map_or(fields, &[][..], |fields| &**fields);
+        let parts = [&self.set[..], made(self.identity.as_ref()), made(self.carried.as_ref())];
+        parts.into_iter().chain(self.variants.iter().map(|fields| &**fields))
     }
 
     pub fn is_set(&self, name: &[u8]) -> bool {

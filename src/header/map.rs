@@ -172,6 +172,18 @@ impl Headers {
         self.spans.is_empty()
     }
 
+    /// All of them as text, where they are UTF-8: looked at in one piece, as they lie.
+    pub fn texts(&self) -> Option<Vec<(&str, &str)>> {
+        let bytes = std::str::from_utf8(&self.bytes).ok()?;
+        let text = |start: u32, len: u32| bytes.get(start as usize..start as usize + len as usize);
+        let mut texts = Vec::with_capacity(self.spans.len());
+        for span in &self.spans {
+            let name = text(span.name_start, span.name_len)?;
+            texts.push((name, text(span.value_start, span.value_len)?));
+        }
+        Some(texts)
+    }
+
     fn name(&self, span: &Span) -> &[u8] {
         self.slice(span.name_start, span.name_len)
     }
@@ -260,6 +272,12 @@ mod tests {
         }
     }
 
+    /// ASCII, a letter of two bytes, and halves of it.
+    fn text_or_not() -> impl Strategy<Value = Vec<u8>> {
+        let piece = proptest::sample::select(vec![&b"a"[..], b"\xc3\xa9", b"\xc3", b"\xa9"]);
+        proptest::collection::vec(piece, 0..3).prop_map(|pieces| pieces.concat())
+    }
+
     proptest! {
         #[test]
         fn names_alike_are_those_that_fold_alike(
@@ -296,6 +314,15 @@ mod tests {
             let headers: Headers = pairs.iter().map(|(n, v)| (n, v)).collect();
             let read = headers.relaid();
             prop_assert!(read.iter().eq(pairs.iter().map(|(n, v)| (&n[..], &v[..]))));
+        }
+
+        /// Bytes that are UTF-8 only together are no text.
+        #[test]
+        fn texts_are_those_of_each(pairs in proptest::collection::vec((text_or_not(), text_or_not()), 0..3)) {
+            let headers: Headers = pairs.into_iter().collect();
+            let text = std::str::from_utf8;
+            let each = headers.iter().map(|(n, v)| Some((text(n).ok()?, text(v).ok()?)));
+            prop_assert_eq!(headers.texts(), each.collect::<Option<Vec<_>>>());
         }
     }
 }

@@ -40,21 +40,29 @@ pub enum Outcome {
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Asks, or waits for the answer to the same question of another request.
-pub fn ask(plugin: &Plugin, context_id: u32, request: InFlight, ask: Box<Ask>, body: Option<Vec<u8>>) -> Outcome {
+pub fn ask(
+    plugin: &Plugin,
+    context_id: u32,
+    request: InFlight,
+    ask: Box<Ask>,
+    body: Option<Vec<u8>>,
+    now_ns: u64,
+) -> Outcome {
     let Ask {
         question,
         call,
         awaiting,
     } = *ask;
     let Some(flight) = call.key() else {
-        return alone(plugin, context_id, request, awaiting, (question, call, body));
+        return alone(plugin, context_id, request, awaiting, (question, call, body), now_ns);
     };
     let (most, refuses) = call.most_waiting();
     let place = plugin.asking.flights.borrow_mut().join(flight, context_id, most);
     match place {
         Place::Leader(number) => {
             let asked = (question, call, body);
-            let outcome = send_for(plugin, context_id, request, awaiting, asked, Some((flight, number)));
+            let flies = Some((flight, number));
+            let outcome = send_for(plugin, context_id, request, awaiting, asked, flies, now_ns);
             if let Outcome::Decided(..) = outcome {
                 plugin.asking.flights.borrow_mut().land(&flight);
             }
@@ -73,18 +81,25 @@ pub fn ask(plugin: &Plugin, context_id: u32, request: InFlight, ask: Box<Ask>, b
         ),
         Place::Full if refuses => {
             let failed = Heard::Failed(CalloutFailure::TooManyWaiting);
-            let step = act::heard(plugin, awaiting, failed, Used::Asked);
+            let step = act::heard(plugin, awaiting, failed, Used::Asked, now_ns);
             Outcome::Decided(request, step)
         }
-        Place::Full => alone(plugin, context_id, request, awaiting, (question, call, body)),
+        Place::Full => alone(plugin, context_id, request, awaiting, (question, call, body), now_ns),
     }
 }
 
 type Sent = (Question, Call, Option<Vec<u8>>);
 
 /// Asks for this request, whoever else asks the same.
-pub(super) fn alone(plugin: &Plugin, context_id: u32, request: InFlight, awaiting: Awaiting, sent: Sent) -> Outcome {
-    send_for(plugin, context_id, request, awaiting, sent, None)
+pub(super) fn alone(
+    plugin: &Plugin,
+    context_id: u32,
+    request: InFlight,
+    awaiting: Awaiting,
+    sent: Sent,
+    now_ns: u64,
+) -> Outcome {
+    send_for(plugin, context_id, request, awaiting, sent, None, now_ns)
 }
 
 fn send_for(
@@ -94,15 +109,16 @@ fn send_for(
     awaiting: Awaiting,
     (question, call, body): Sent,
     flight: Option<(Flight, Number)>,
+    now_ns: u64,
 ) -> Outcome {
     let timeout = question.timeout;
     let since_ns = match body {
         // How long it took to come was between the caller and the proxy.
-        Some(_) => ffi::now_ns(),
+        Some(_) => now_ns,
         None => request.started_ns,
     };
-    if let Err(failure) = act::leave(plugin, &call) {
-        let step = act::heard(plugin, awaiting, Heard::Failed(failure), Used::Asked);
+    if let Err(failure) = act::leave(plugin, &call, now_ns) {
+        let step = act::heard(plugin, awaiting, Heard::Failed(failure), Used::Asked, now_ns);
         return Outcome::Decided(request, step);
     }
     match send(plugin, context_id, question, body) {
@@ -120,8 +136,8 @@ fn send_for(
             plugin.asking.wait(context_id, waits)
         }
         Err(failure) => {
-            let heard = act::answered(plugin, &call, Answer::Failure(failure));
-            let step = act::heard(plugin, awaiting, heard, Used::Asked);
+            let heard = act::answered(plugin, &call, Answer::Failure(failure), now_ns);
+            let step = act::heard(plugin, awaiting, heard, Used::Asked, now_ns);
             Outcome::Decided(request, step)
         }
     }
@@ -130,7 +146,8 @@ fn send_for(
 /// A question that no request waits for; those who come to ask the same do.
 pub fn refresh(plugin: &Plugin, context_id: u32, refresh: Refresh) {
     let Refresh { question, call } = refresh;
-    if act::leave(plugin, &call).is_err() {
+    let now_ns = ffi::now_ns();
+    if act::leave(plugin, &call, now_ns).is_err() {
         return;
     }
     match send(plugin, context_id, question, None) {
@@ -138,7 +155,7 @@ pub fn refresh(plugin: &Plugin, context_id: u32, refresh: Refresh) {
             plugin.asking.calls.borrow_mut().insert(token, Asked::now(call, None));
         }
         Err(failure) => {
-            act::answered(plugin, &call, Answer::Failure(failure));
+            act::answered(plugin, &call, Answer::Failure(failure), now_ns);
         }
     }
 }

@@ -17,17 +17,18 @@ pub fn answer_came(plugin: &Plugin, token: u32, body_size: usize) {
         return;
     };
     let Asked { call, leader, sent_ns } = asked;
-    let took_ns = ffi::now_ns().saturating_sub(sent_ns);
+    let now_ns = ffi::now_ns();
+    let took_ns = now_ns.saturating_sub(sent_ns);
     plugin.counters.time_callout(call.authenticator().slot, took_ns);
     plugin.asking.in_root.set(true);
-    let heard = act::answered(plugin, &call, read(&call, body_size));
+    let heard = act::answered(plugin, &call, read(&call, body_size), now_ns);
     let followers = match call.key() {
         // One that refreshes has no flight of its own: whoever waits for the same is served by it as well.
         Some(flight) => plugin.asking.flights.borrow_mut().land(&flight),
         None => Vec::new(),
     };
     if let Some(leader) = leader {
-        finish(plugin, leader, &heard, Used::Asked);
+        finish(plugin, leader, &heard, Used::Asked, now_ns);
     }
     let mut now = 0;
     for follower in followers {
@@ -76,6 +77,7 @@ pub fn end_overdue(plugin: &Plugin, now_ns: u64) {
             context_id,
             &Heard::Failed(CalloutFailure::Timeout),
             Used::Joined,
+            now_ns,
         );
     }
     plugin.asking.in_root.set(false);
@@ -121,7 +123,7 @@ fn release(plugin: &Plugin, context_id: u32) {
     };
     let Some(heard) = heard else { return };
     if shareable(&heard) {
-        return finish(plugin, context_id, &heard, Used::Joined);
+        return finish(plugin, context_id, &heard, Used::Joined, ffi::now_ns());
     }
     if !choose(context_id) {
         return;
@@ -133,13 +135,14 @@ fn release(plugin: &Plugin, context_id: u32) {
         request, awaiting, own, ..
     } = *waits;
     let Some(Own { question, call, .. }) = own else { return };
-    match calls::alone(plugin, context_id, request, awaiting, (question, call, None)) {
+    let sent = (question, call, None);
+    match calls::alone(plugin, context_id, request, awaiting, sent, ffi::now_ns()) {
         Outcome::Waits => {}
         Outcome::Decided(request, step) => go_on(plugin, context_id, &request, step),
     }
 }
 
-fn finish(plugin: &Plugin, context_id: u32, heard: &Heard, used: Used) {
+fn finish(plugin: &Plugin, context_id: u32, heard: &Heard, used: Used, now_ns: u64) {
     if !plugin.asking.waits(context_id) || !choose(context_id) {
         return;
     }
@@ -147,7 +150,7 @@ fn finish(plugin: &Plugin, context_id: u32, heard: &Heard, used: Used) {
         return;
     };
     let Waits { request, awaiting, .. } = *waits;
-    let step = act::heard(plugin, awaiting, heard.clone(), used);
+    let step = act::heard(plugin, awaiting, heard.clone(), used, now_ns);
     go_on(plugin, context_id, &request, step);
 }
 
@@ -165,7 +168,7 @@ fn choose(context_id: u32) -> bool {
 /// What became of the stream is left for its own callbacks.
 fn go_on(plugin: &Plugin, context_id: u32, request: &InFlight, step: Step) {
     let state = match act::go_on(plugin, request, step) {
-        Some(on_response) => State::GoneOn(on_response),
+        Some(then) => State::GoneOn(then),
         None => State::Refused,
     };
     plugin.asking.streams.borrow_mut().insert(context_id, state);
