@@ -12,6 +12,8 @@ pub struct Headers {
     spans: Vec<Span>,
     /// The [`Tag::bit`]s of all names: whoever asks for one that is absent mostly need not look further.
     bits: u64,
+    /// Behind this many stands no name that begins with `:`; hosts write those first.
+    pseudo: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,12 +51,16 @@ impl Headers {
         if sizes.sum::<u64>() > texts.len() as u64 {
             return None;
         }
-        let (mut bits, mut at) = (0, size - texts.len() as u32);
-        let spans = lengths.map(|(name_len, value_len)| {
+        let (mut bits, mut pseudo, mut at) = (0, 0, size - texts.len() as u32);
+        let spans = lengths.zip(1..).map(|((name_len, value_len), number)| {
             let (name_start, value_start) = (at, at + name_len + 1);
             at = value_start + value_len + 1;
             let name = bytes.get(name_start as usize..value_start as usize - 1);
-            let tag = Tag::of(name.unwrap_or_default());
+            let name = name.unwrap_or_default();
+            if name.first() == Some(&b':') {
+                pseudo = number;
+            }
+            let tag = Tag::of(name);
             bits |= tag.bit();
             Span {
                 name_start,
@@ -65,7 +71,12 @@ impl Headers {
             }
         });
         let spans = spans.collect();
-        Some(Self { bytes, spans, bits })
+        Some(Self {
+            bytes,
+            spans,
+            bits,
+            pseudo,
+        })
     }
 
     pub fn with_capacity(headers: usize, bytes: usize) -> Self {
@@ -73,6 +84,7 @@ impl Headers {
             bytes: Vec::with_capacity(bytes),
             spans: Vec::with_capacity(headers),
             bits: 0,
+            pseudo: 0,
         }
     }
 
@@ -95,6 +107,9 @@ impl Headers {
             value_len,
             tag,
         });
+        if name.first() == Some(&b':') {
+            self.pseudo = self.spans.len();
+        }
     }
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> + Clone {
@@ -102,9 +117,12 @@ impl Headers {
     }
 
     /// Those that a set with these marks may hold, in order.
-    pub fn marked<'a>(&'a self, marks: &'a Marks) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone {
-        let spans = self.spans.iter().filter(|span| marks.may_hold(span.tag));
-        spans.map(|span| (self.name(span), self.value(span)))
+    pub fn marked<'a>(&'a self, marks: &'a Marks) -> Marked<'a> {
+        Marked {
+            headers: self,
+            spans: self.spans.iter(),
+            marks,
+        }
     }
 
     /// Every value under exactly this name, which hosts give in lower case.
@@ -128,8 +146,9 @@ impl Headers {
 
     fn values<'h, 'n>(&'h self, name: &'n [u8]) -> Values<'h, 'n> {
         let tag = Tag::of(name);
-        let spans = match self.bits & tag.bit() {
-            0 => &[],
+        let spans = match (self.bits & tag.bit(), name.first()) {
+            (0, _) => &[],
+            (_, Some(b':')) => self.spans.get(..self.pseudo).unwrap_or_default(),
             _ => self.spans.as_slice(),
         };
         Values {
@@ -215,6 +234,27 @@ impl<'h> Iterator for Values<'h, '_> {
         for span in &mut self.spans {
             if span.tag == self.tag && self.headers.name(span) == self.name {
                 return Some(self.headers.value(span));
+            }
+        }
+        None
+    }
+}
+
+/// What [`Headers::marked`] gives.
+#[derive(Clone)]
+pub struct Marked<'a> {
+    headers: &'a Headers,
+    spans: std::slice::Iter<'a, Span>,
+    marks: &'a Marks,
+}
+
+impl<'a> Iterator for Marked<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        for span in &mut self.spans {
+            if self.marks.may_hold(span.tag) {
+                return Some((self.headers.name(span), self.headers.value(span)));
             }
         }
         None

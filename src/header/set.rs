@@ -49,8 +49,8 @@ impl NameSet {
         let exact = || self.exact.binary_search_by(|other| compare(&other.0, name)).is_ok();
         let prefix = || self.prefixes.iter().any(|prefix| starts_with(name, &prefix.0));
         self.any
-            || (self.marks.may_name(tag) && exact())
             || (self.marks.may_begin(tag) && prefix())
+            || (self.marks.may_name(tag) && exact())
             || self.suffixes.iter().any(|suffix| ends_with(name, &suffix.0))
     }
 

@@ -40,8 +40,8 @@ impl Tag {
 pub struct Marks {
     names: Parts,
     prefixes: Parts,
-    /// All that any name can have.
-    any: bool,
+    /// The first bytes of both: seen first, as few names of a request begin as those of a set.
+    heads: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +76,7 @@ impl Marks {
             thirds: tag.third(),
             ends: tag.bit(),
         });
+        self.heads |= self.names.heads;
     }
 
     pub fn add_prefix(&mut self, prefix: &[u8]) {
@@ -85,10 +86,12 @@ impl Marks {
             thirds: if prefix.len() < 3 { u64::MAX } else { tag.third() },
             ends: u64::MAX,
         });
+        self.heads |= self.prefixes.heads;
     }
 
+    /// All that any name can have.
     pub fn add_any(&mut self) {
-        self.any = true;
+        self.add_prefix(b"");
     }
 
     /// Of either.
@@ -96,14 +99,14 @@ impl Marks {
         Self {
             names: self.names.or(other.names),
             prefixes: self.prefixes.or(other.prefixes),
-            any: self.any || other.any,
+            heads: self.heads | other.heads,
         }
     }
 
     /// Whether a name of this tag may be in the set: never false for one that is.
     #[inline]
     pub fn may_hold(&self, tag: Tag) -> bool {
-        self.may_name(tag) || self.may_begin(tag) || self.any
+        self.heads & tag.head() != 0 && (self.may_begin(tag) || self.may_name(tag))
     }
 
     pub fn may_name(&self, tag: Tag) -> bool {
