@@ -26,6 +26,7 @@ pub struct InFlight {
 /// What is to be done when the response comes; None where that is nothing, as for nearly all.
 pub type Then = Option<Box<OnResponse>>;
 
+/// Changes what the upstream sees, and tells of the decision.
 pub fn forward_request(plugin: &Plugin, request: &InFlight, forward: &mut Forward) -> Result<Then, HostError> {
     // The host chooses the route anew after each change of a header, as its ABI 0.2.1 promises.
     host::edit(&forward.edits, &request.headers)?;
