@@ -215,8 +215,7 @@ impl Told for Keyed<'_> {
     fn trace(&mut self, _: &[u8], _: &[u8]) {}
 }
 
-/// Every name that [`tell`] may take of a request, and few others: most of a request's headers are told by it to stay
-/// behind.
+/// Every name that a question may take from a request, and few others, so that most headers are passed over at once.
 pub fn sent(patterns: &[NamePattern], credential: Option<&[Place]>) -> NameSet {
     let exact = |name: &str| NamePattern::parse(name).ok();
     let places = credential.unwrap_or(always_asked());
