@@ -215,8 +215,7 @@ impl Told for Keyed<'_> {
     fn trace(&mut self, _: &[u8], _: &[u8]) {}
 }
 
-/// Every name that [`tell`] may take of a request, and few others: most of a request's headers are told by it to stay
-/// behind.
+/// Every name that a question may take from a request, and few others, so that most headers are passed over at once.
 pub fn sent(patterns: &[NamePattern], credential: Option<&[Place]>) -> NameSet {
     let exact = |name: &str| NamePattern::parse(name).ok();
     let places = credential.unwrap_or(always_asked());
@@ -351,5 +350,40 @@ impl Callout {
 impl Place {
     fn is_header(&self, name: &[u8]) -> bool {
         matches!(self, Self::Header(header) if header.as_str().as_bytes() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::HeaderName;
+    use proptest::prelude::*;
+
+    fn name() -> impl Strategy<Value = String> {
+        prop_oneof![
+            proptest::sample::select(&TRACE[..]).prop_map(str::to_owned),
+            "[abx][ab._-]{0,4}"
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_may_be_sent_is_looked_at(
+            name in name(),
+            patterns in proptest::collection::vec("[abx][ab._-]{0,3}[*]?|[*][ab]{1,2}|[*]", 0..3),
+            places in proptest::option::of(proptest::collection::vec("[abx][ab._-]{0,4}", 0..3)),
+        ) {
+            let patterns: Vec<_> = patterns.iter().filter_map(|text| NamePattern::parse(text).ok()).collect();
+            let places: Option<Vec<Place>> = places.map(|names| {
+                names.iter().filter_map(|text| HeaderName::parse(text).ok()).map(Place::Header).collect()
+            });
+            let set = sent(&patterns, places.as_deref());
+            for name in [name.as_bytes(), b"authorization"] {
+                let is_credential = places.as_deref().unwrap_or(always_asked()).iter().any(|place| place.is_header(name));
+                let may = is_credential || is_trace(name) || patterns.iter().any(|pattern| pattern.matches(name));
+                let headers: Headers = [(name, b"")].into_iter().collect();
+                prop_assert!(!may || headers.marked(set.marks()).count() == 1, "{}", name.escape_ascii());
+            }
+        }
     }
 }
