@@ -81,6 +81,11 @@ impl NamePattern {
         HeaderName::parse(literal).map(|name| build(Folded::of(name.as_str().as_bytes())))
     }
 
+    /// One name. In a name, unlike in a pattern, `*` is a character as any other (RFC 9110 section 5.6.2).
+    pub fn exact(name: &HeaderName) -> Self {
+        Self::Exact(Folded::of(name.as_str().as_bytes()))
+    }
+
     /// `name` as received: it is folded while it is compared.
     pub fn matches(&self, name: &[u8]) -> bool {
         match self {

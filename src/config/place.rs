@@ -76,6 +76,9 @@ fn token(sink: &Sink, node: &Node) -> Checked<TokenPlace> {
 fn header(text: &str) -> Result<HeaderName, String> {
     let name = HeaderName::parse(text)?;
     let folded = names::fold(&name);
+    if text.contains('*') {
+        return Err(format!("{}: a header is named whole, without `*`", quoted(text)));
+    }
     if name.as_str() == "cookie" {
         return Err("all cookies are no credential: name one of them".into());
     }

@@ -20,15 +20,16 @@ pub struct Mask {
 
 impl Mask {
     pub fn of(policy: &Policy) -> Self {
-        let mut headers: Vec<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
+        let always = ALWAYS.iter().filter_map(|name| NamePattern::parse(name).ok());
+        let mut headers: Vec<NamePattern> = always.collect();
         let mut parameters = Vec::new();
         for authenticator in &policy.authenticators {
             if let AuthenticatorKind::Gate(gate) = &authenticator.kind {
-                headers.push(gate.header.as_str().to_owned());
+                headers.push(NamePattern::exact(&gate.header));
             }
             for place in authenticator.places().iter() {
                 match place {
-                    Place::Header(name) => headers.push(name.as_str().to_owned()),
+                    Place::Header(name) => headers.push(NamePattern::exact(name)),
                     Place::Query(name) => parameters.push(name.clone()),
                     // All cookies are masked.
                     Place::Cookie(_) | Place::CookiePrefix(_) => {}
@@ -36,13 +37,10 @@ impl Mask {
             }
         }
         if let Some(assertion) = &policy.assertion {
-            headers.push(assertion.header.as_str().to_owned());
+            headers.push(NamePattern::exact(&assertion.header));
         }
         Self {
-            headers: headers
-                .iter()
-                .filter_map(|name| NamePattern::parse(name).ok())
-                .collect(),
+            headers: headers.into_iter().collect(),
             parameters,
         }
     }
