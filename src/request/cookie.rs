@@ -10,7 +10,7 @@ pub fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 /// False only where no name in it can begin with `text`, which then stands nowhere in it: nearly every header of
 /// nearly every request, so that it need not be split.
 pub fn may_name(header: &[u8], text: &[u8]) -> bool {
-    scan::holds(header, text)
+    scan::may_hold(header, text)
 }
 
 /// The header without the cookies that `drop` names; None when nothing is left.
