@@ -106,7 +106,9 @@ impl Call {
     }
 
     /// Just before it goes out: not while nobody may ask, and only one finds out whether the service is back.
-    pub fn leave(&self, memory: &mut Memory, now_ms: u64) -> Result<(), CalloutFailure> {
+    pub fn leave(&mut self, memory: &mut Memory, now_ms: u64) -> Result<(), CalloutFailure> {
+        // Its headers may have come long before: a body was collected, or it waited for another's answer.
+        self.asked_ms = now_ms;
         match memory.leave(self.authenticator.slot, now_ms) {
             Leave::Ask | Leave::Probe => Ok(()),
             Leave::Refused { retry_after } => Err(CalloutFailure::BreakerOpen { retry_after }),

@@ -157,7 +157,7 @@ pub fn forget_again(plugin: &Plugin, orders: Vec<Order>) {
 }
 
 /// Whether a question may go out now.
-pub fn leave(plugin: &Plugin, call: &Call, now_ns: u64) -> Result<(), CalloutFailure> {
+pub fn leave(plugin: &Plugin, call: &mut Call, now_ns: u64) -> Result<(), CalloutFailure> {
     call.leave(&mut plugin.memory.borrow_mut(), now_ns / 1_000_000)
 }
 

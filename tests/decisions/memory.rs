@@ -582,6 +582,22 @@ fn an_outage_opens_the_breaker() {
     play(&policy, &format!("{}{OPEN}", ask(1..8, "401") + &ask(1..8, "timeout")));
 }
 
+/// A question with a body goes out long after its headers came: the time of the question is what counts.
+#[test]
+fn a_question_with_a_body_closes_the_breaker() {
+    let body = "send: { body: { max: 8KiB, host_flag: allow_on_headers_stop_iteration } }";
+    let opened = ask(1..6, "timeout");
+    play(
+        &remembering(&format!("{body}, {BREAKER}")),
+        &format!(
+            "{opened}+5s
+            POST / | authorization: a | @body -> asks
+            < 200 | x-auth-user: ann -> asked allowed ann
+            {CLOSED}"
+        ),
+    );
+}
+
 #[test]
 fn while_it_is_open() {
     let opened = ask(1..6, "timeout");

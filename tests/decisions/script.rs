@@ -7,6 +7,8 @@
 //! GET /a | authorization: a    -> remembered allowed ann
 //! ```
 //!
+//! A body that the service sees takes 40 ms to come, and is asked about then.
+//!
 //! `<` answers the oldest question that is open, `<<` the newest; `+` lets time pass. Behind `->` stands whose
 //! word the decision went by, the outcome, the caller and, where it was refused, the status, else the upstream's timeout
 //! if one is set; `; asks` where a question goes out beside.
@@ -110,7 +112,10 @@ impl Stage {
             }
         };
         let refresh = match step {
-            Step::Ask(ask) => {
+            Step::Ask(mut ask) => {
+                if ask.question.body.is_some() && !peer.ends {
+                    self.now_ms += 40;
+                }
                 if let Err(failure) = ask.call.leave(&mut self.memory, self.now_ms) {
                     let heard = Heard::Failed(failure);
                     let step = ask.awaiting.on_heard(heard, Used::Asked, &mut self.around(&peer));
@@ -138,7 +143,7 @@ impl Stage {
                 refuse.refresh
             }
         };
-        if let Some(refresh) = refresh
+        if let Some(mut refresh) = refresh
             && refresh.call.leave(&mut self.memory, self.now_ms).is_ok()
         {
             self.open.push(Open {

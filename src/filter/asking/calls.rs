@@ -107,7 +107,7 @@ fn send_for(
     context_id: u32,
     request: InFlight,
     awaiting: Awaiting,
-    (question, call, body): Sent,
+    (question, mut call, body): Sent,
     flight: Option<(Flight, Number)>,
     now_ns: u64,
 ) -> Outcome {
@@ -117,7 +117,7 @@ fn send_for(
         Some(_) => now_ns,
         None => request.started_ns,
     };
-    if let Err(failure) = act::leave(plugin, &call, now_ns) {
+    if let Err(failure) = act::leave(plugin, &mut call, now_ns) {
         let step = act::heard(plugin, awaiting, Heard::Failed(failure), Used::Asked, now_ns);
         return Outcome::Decided(request, step);
     }
@@ -145,9 +145,9 @@ fn send_for(
 
 /// A question that no request waits for; those who come to ask the same do.
 pub fn refresh(plugin: &Plugin, context_id: u32, refresh: Refresh) {
-    let Refresh { question, call } = refresh;
+    let Refresh { question, mut call } = refresh;
     let now_ns = ffi::now_ns();
-    if act::leave(plugin, &call, now_ns).is_err() {
+    if act::leave(plugin, &mut call, now_ns).is_err() {
         return;
     }
     match send(plugin, context_id, question, None) {
