@@ -33,6 +33,8 @@ mod load;
 mod policies;
 #[path = "gate/settings.rs"]
 mod settings;
+#[path = "gate/signed.rs"]
+mod signed;
 #[path = "gate/soak.rs"]
 mod soak;
 #[path = "gate/table.rs"]

@@ -3,6 +3,7 @@
 
 use crate::headers;
 use crate::load::HEADERS;
+use crate::signed;
 
 /// Whose host calls.
 #[derive(Clone, Copy)]
@@ -15,6 +16,8 @@ pub enum Floor {
     Whole,
     /// As `Remembered`, after it has asked the service.
     Asked,
+    /// As `Public`, after the proxy has checked a token's signature.
+    Verified,
 }
 
 const IDENTITY: [(&str, &str); 4] = [
@@ -49,6 +52,7 @@ impl Floor {
         let count = "(drop (call $count (i32.load (i32.const 24)) (i64.const 1)))";
         let changes = match self {
             Self::Public => [&removed, count].concat(),
+            Self::Verified => [&data.verifies(), &removed, count].concat(),
             Self::Remembered | Self::Asked => [&removed, &adds(&IDENTITY), count, count].concat(),
             Self::Whole => [&removed, &adds(&IDENTITY), &adds(&CARRIED), count, count].concat(),
         };
@@ -90,6 +94,8 @@ const IMPORTS: &str = r#"
     (import "env" "proxy_increment_metric" (func $count (param i32 i64) (result i32)))
     (import "env" "proxy_set_effective_context" (func $as (param i32) (result i32)))
     (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+    (import "env" "proxy_call_foreign_function"
+        (func $foreign (param i32 i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_http_call"
         (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"#;
 
@@ -131,6 +137,15 @@ impl Data {
             (i32.store (i32.add (i32.const 131072)
                 (i32.shl (i32.and (i32.load (i32.const 28)) (i32.const 65535)) (i32.const 2))) (local.get 0))
             (i32.const 1)"
+        )
+    }
+
+    /// Ends the module where the signature does not hold, which answers no request.
+    fn verifies(&mut self) -> String {
+        let (verify, arguments) = (self.put(b"verify_signature"), self.put(&signed::arguments()));
+        format!(
+            "(if (call $foreign {verify} {arguments} (i32.const 32) (i32.const 36)) (then unreachable))
+            (if (i32.ne (i32.load16_u (i32.load (i32.const 32))) (i32.const 0x0108)) (then unreachable))"
         )
     }
 

@@ -109,6 +109,14 @@ pub fn all() -> Vec<Variant> {
             "user=alice auth=",
         ),
         Variant::new(
+            "floor-verified",
+            "the host calls of a token checked alone",
+            Filter::Floor(Floor::Verified),
+            ask,
+            "user= auth=",
+        )
+        .bearer(TOKEN),
+        Variant::new(
             "jwt_authn",
             "Envoy's jwt_authn",
             Filter::Native(jwt_authn),
@@ -396,10 +404,10 @@ fn whole() -> Filter {
 }
 
 /// Signed once, for all time: RS256, its key of 2048 bits was thrown away.
-const TOKEN: &str = include_str!("token.txt");
+pub const TOKEN: &str = include_str!("token.txt");
 /// Of the same key and caller.
 pub const TOKENS: &str = include_str!("tokens.txt");
-const JWKS: &str = include_str!("jwks.json");
+pub const JWKS: &str = include_str!("jwks.json");
 
 fn jwt_authn(_: &Clusters) -> Value {
     jwt(json!({}))
