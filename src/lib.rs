@@ -6,6 +6,7 @@ pub mod assertion;
 pub mod authn;
 pub mod authz;
 pub mod breaker;
+mod bytes;
 pub mod cache;
 pub mod config;
 pub mod decide;

@@ -7,6 +7,7 @@ pub mod query;
 mod scan;
 mod text;
 
+use crate::bytes;
 use crate::header::{Headers, is_token};
 use host::Host;
 use path::{Path, PathFault};
@@ -228,7 +229,7 @@ fn method(headers: &Headers) -> Result<Cow<'static, str>, RequestFault> {
 }
 
 fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match scan::find(b'?', target) {
+    match bytes::find(b'?', target) {
         Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..)),
         None => (target, None),
     }

@@ -1,6 +1,7 @@
 //! Cookies of a request (RFC 6265 section 5.4), read from all its `cookie` headers.
 
 use super::scan;
+use crate::bytes;
 
 /// Name and value of each pair, in order; a part without `=` is no cookie and is passed over.
 pub fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -40,7 +41,7 @@ pub fn is_empty(header: &[u8]) -> bool {
 
 /// A part that is no cookie to us may be one to the upstream: its whole text is its name.
 fn name(part: &[u8]) -> &[u8] {
-    match scan::find(b'=', part).and_then(|at| part.get(..at)) {
+    match bytes::find(b'=', part).and_then(|at| part.get(..at)) {
         Some(name) => name.trim_ascii(),
         None => part,
     }
@@ -61,7 +62,7 @@ impl<'h> Iterator for Parts<'h> {
     #[inline(never)]
     fn next(&mut self) -> Option<&'h [u8]> {
         let rest = self.rest?;
-        let end = scan::find(b';', rest).unwrap_or(rest.len());
+        let end = bytes::find(b';', rest).unwrap_or(rest.len());
         self.rest = rest.get(end + 1..);
         rest.get(..end).map(<[u8]>::trim_ascii)
     }
@@ -69,7 +70,7 @@ impl<'h> Iterator for Parts<'h> {
 
 #[inline(never)]
 fn split(part: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = scan::find(b'=', part)?;
+    let at = bytes::find(b'=', part)?;
     let (name, value) = part.split_at_checked(at)?;
     Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
 }

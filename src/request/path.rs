@@ -3,6 +3,7 @@
 
 use super::text::Text;
 use super::{PathLeniency, scan};
+use crate::bytes;
 use crate::header::Headers;
 use std::borrow::Cow;
 use std::fmt;
@@ -192,7 +193,7 @@ impl<'p> Iterator for Segments<'p> {
 
     fn next(&mut self) -> Option<&'p [u8]> {
         let rest = self.rest?;
-        let Some(slash) = scan::find(b'/', rest) else {
+        let Some(slash) = bytes::find(b'/', rest) else {
             self.rest = None;
             return Some(rest);
         };

@@ -1,6 +1,8 @@
 //! One look at each byte, for what nearly every request is: in its normal form already. Whatever is
 //! not is left to the code that knows the form; tests hold both to one answer.
 
+use crate::bytes::find;
+
 /// In a path: may not stand right behind a slash.
 const NOT_FIRST: u8 = 1;
 /// In a path: to be encoded, decoded, refused, or the end of it.
@@ -87,22 +89,6 @@ pub(super) fn is_query(query: &[u8]) -> bool {
     all & NOT_IN_QUERY == 0 && (all & NOT_ASCII == 0 || std::str::from_utf8(query).is_ok())
 }
 
-/// Where `byte` stands first, eight bytes at a look.
-pub(super) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let differs = u64::from_le_bytes(*word) ^ (ONES * u64::from(byte));
-        // The high bit of the lowest byte that is zero, and of none below it.
-        let equal = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
-        if equal != 0 {
-            return Some(at * 8 + equal.trailing_zeros() as usize / 8);
-        }
-    }
-    let at = rest.iter().position(|other| *other == byte)?;
-    Some(words.len() * 8 + at)
-}
-
 /// A look that is given up costs more than what it saves, and a caller may write nothing but first bytes.
 const MOST_BEGINNINGS: usize = 32;
 
@@ -131,16 +117,6 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn a_byte_is_found_where_it_stands_first(bytes: Vec<u8>, byte: u8, near in 0..3u8) {
-            let bytes: Vec<u8> = match near {
-                0 => bytes,
-                // Few other bytes, and those that differ from it in the lowest or highest bit alone.
-                _ => bytes.iter().map(|b| byte ^ [1, 0x80, 0xff, 2, 3, 1, 0x80, 0][usize::from(b % 8)]).collect(),
-            };
-            prop_assert_eq!(find(byte, &bytes), bytes.iter().position(|other| *other == byte));
-        }
-
         #[test]
         fn a_text_is_held_where_a_window_is_equal(bytes in "[ab]{0,20}", text in "[ab]{0,4}") {
             let (bytes, text) = (bytes.as_bytes(), text.as_bytes());

@@ -3,6 +3,7 @@
 use super::base64url;
 use super::fault::TokenFault;
 use crate::authn::json::{self, Document, Json, JsonFault, Object};
+use crate::bytes;
 use std::borrow::Cow;
 
 /// Envoy takes 60 KiB for all headers together, and real tokens have 1 to 4 KiB.
@@ -75,22 +76,8 @@ fn parts(token: &[u8]) -> Result<[&[u8]; 3], TokenFault> {
 
 /// What stands before the first dot, and what behind it, if there is one.
 fn until_dot(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const TOPS: u64 = ONES << 7;
-    // Eight bytes at a time: a byte that becomes zero borrows from its top bit.
-    let holds_dot = |eight: &[u8; 8]| {
-        let zeros = u64::from_le_bytes(*eight) ^ u64::from_le_bytes([b'.'; 8]);
-        zeros.wrapping_sub(ONES) & !zeros & TOPS != 0
-    };
-    let clear = 8 * text
-        .as_chunks::<8>()
-        .0
-        .iter()
-        .take_while(|eight| !holds_dot(eight))
-        .count();
-    let behind = text.get(clear..).unwrap_or_default();
-    match behind.iter().position(|byte| *byte == b'.') {
-        Some(at) => (text.get(..clear + at).unwrap_or_default(), behind.get(at + 1..)),
+    match bytes::find(b'.', text) {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..)),
         None => (text, None),
     }
 }
