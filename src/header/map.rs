@@ -12,8 +12,6 @@ pub struct Headers {
     spans: Vec<Span>,
     /// The [`Tag::bit`]s of all names: whoever asks for one that is absent mostly need not look further.
     bits: u64,
-    /// Behind this many stands no name that begins with `:`; hosts write those first.
-    pseudo: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,16 +49,12 @@ impl Headers {
         if sizes.sum::<u64>() > texts.len() as u64 {
             return None;
         }
-        let (mut bits, mut pseudo, mut at) = (0, 0, size - texts.len() as u32);
-        let spans = lengths.zip(1..).map(|((name_len, value_len), number)| {
+        let (mut bits, mut at) = (0, size - texts.len() as u32);
+        let spans = lengths.map(|(name_len, value_len)| {
             let (name_start, value_start) = (at, at + name_len + 1);
             at = value_start + value_len + 1;
             let name = bytes.get(name_start as usize..value_start as usize - 1);
-            let name = name.unwrap_or_default();
-            if name.first() == Some(&b':') {
-                pseudo = number;
-            }
-            let tag = Tag::of(name);
+            let tag = Tag::of(name.unwrap_or_default());
             bits |= tag.bit();
             Span {
                 name_start,
@@ -71,12 +65,7 @@ impl Headers {
             }
         });
         let spans = spans.collect();
-        Some(Self {
-            bytes,
-            spans,
-            bits,
-            pseudo,
-        })
+        Some(Self { bytes, spans, bits })
     }
 
     pub fn with_capacity(headers: usize, bytes: usize) -> Self {
@@ -84,7 +73,6 @@ impl Headers {
             bytes: Vec::with_capacity(bytes),
             spans: Vec::with_capacity(headers),
             bits: 0,
-            pseudo: 0,
         }
     }
 
@@ -107,9 +95,6 @@ impl Headers {
             value_len,
             tag,
         });
-        if name.first() == Some(&b':') {
-            self.pseudo = self.spans.len();
-        }
     }
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> + Clone {
@@ -146,9 +131,8 @@ impl Headers {
 
     fn values<'h, 'n>(&'h self, name: &'n [u8]) -> Values<'h, 'n> {
         let tag = Tag::of(name);
-        let spans = match (self.bits & tag.bit(), name.first()) {
-            (0, _) => &[],
-            (_, Some(b':')) => self.spans.get(..self.pseudo).unwrap_or_default(),
+        let spans = match self.bits & tag.bit() {
+            0 => &[],
             _ => self.spans.as_slice(),
         };
         Values {

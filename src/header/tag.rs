@@ -40,8 +40,6 @@ impl Tag {
 pub struct Marks {
     names: Parts,
     prefixes: Parts,
-    /// The first bytes of both: seen first, as few names of a request begin as those of a set.
-    heads: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +74,6 @@ impl Marks {
             thirds: tag.third(),
             ends: tag.bit(),
         });
-        self.heads |= self.names.heads;
     }
 
     pub fn add_prefix(&mut self, prefix: &[u8]) {
@@ -86,7 +83,6 @@ impl Marks {
             thirds: if prefix.len() < 3 { u64::MAX } else { tag.third() },
             ends: u64::MAX,
         });
-        self.heads |= self.prefixes.heads;
     }
 
     /// All that any name can have.
@@ -99,14 +95,14 @@ impl Marks {
         Self {
             names: self.names.or(other.names),
             prefixes: self.prefixes.or(other.prefixes),
-            heads: self.heads | other.heads,
         }
     }
 
     /// Whether a name of this tag may be in the set: never false for one that is.
     #[inline]
     pub fn may_hold(&self, tag: Tag) -> bool {
-        self.heads & tag.head() != 0 && (self.may_begin(tag) || self.may_name(tag))
+        // Few names of a request begin as those of a set.
+        (self.names.heads | self.prefixes.heads) & tag.head() != 0 && (self.may_begin(tag) || self.may_name(tag))
     }
 
     pub fn may_name(&self, tag: Tag) -> bool {
