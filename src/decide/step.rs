@@ -348,7 +348,7 @@ impl Way {
 
     pub(super) fn refuse(&mut self, denial: Denial, caller: Option<Caller>, connection: &dyn Connection) -> Step {
         let row = denial.row();
-        let mut record = self.apart(row.outcome, row.cause.clone(), caller.as_ref(), connection);
+        let mut record = self.record(row.outcome, row.cause.clone(), caller.as_ref(), connection);
         match &denial {
             Denial::AuthUnavailable(failure) => record.failure = Some(*failure),
             Denial::Unsigned => record.unsigned = true,
@@ -379,7 +379,7 @@ impl Way {
         caller: Option<Caller>,
         connection: &dyn Connection,
     ) -> Step {
-        let record = self.apart(outcome, "".into(), caller.as_ref(), connection);
+        let record = self.record(outcome, "".into(), caller.as_ref(), connection);
         if let Some(permit) = authz::observing(&self.policy) {
             return Forward::as_it_came(permit, record);
         }
@@ -399,20 +399,6 @@ impl Way {
         debug.require.check(&facts).is_ok()
     }
 
-    /// [`Self::record`] where it is handed on: once in the module, copied by each who calls it.
-    #[inline(never)]
-    fn apart(
-        &mut self,
-        outcome: Outcome,
-        cause: Cow<'static, str>,
-        caller: Option<&Caller>,
-        connection: &dyn Connection,
-    ) -> Record {
-        self.record(outcome, cause, caller, connection)
-    }
-
-    /// Inlined, so that it is written where it stays.
-    #[inline(always)]
     fn record(
         &mut self,
         outcome: Outcome,
